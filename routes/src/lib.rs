@@ -1,0 +1,5 @@
+//! Compiles LiteLLM's `config.yaml` into a checked, typed routing table.
+
+pub mod diagnostic;
+pub mod table;
+pub mod usd;

@@ -1,0 +1,811 @@
+//! The routing table: what the compiler makes and what the gateway reads.
+//!
+//! [`Routes`] is both the compiler's intermediate form and the table in force. Every type here can
+//! be written as a constant, so that the same value comes out of a build script as Rust source and
+//! out of [`load`](crate::load) at run time. No secret is ever part of it: a secret is a [`Secret`],
+//! which names where the value stands.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use crate::usd::Usd;
+
+/// Text that is a constant in compiled tables and owned in loaded ones.
+pub type Text = Cow<'static, str>;
+/// A list that is a constant in compiled tables and owned in loaded ones.
+pub type List<T> = Cow<'static, [T]>;
+
+/// Position of a [`Group`] in [`Routes::groups`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupId(pub u16);
+
+/// Position of a [`Deployment`] in [`Routes::deployments`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeploymentId(pub u16);
+
+/// Position of a clear-text secret in the [`Literals`](crate::Literals) that `load` gives beside
+/// the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LiteralId(pub u16);
+
+/// A string of the file, which may stand in the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// As written.
+    Plain(Text),
+    /// `os.environ/NAME` or `${NAME}`.
+    Env(Text),
+    /// Text with `${NAME}` inside it.
+    Template(List<Piece>),
+}
+
+/// A part of a [`Value::Template`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// As written.
+    Plain(Text),
+    /// `${NAME}`.
+    Env(Text),
+}
+
+/// Where a secret stands. The secret itself is never part of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// In this environment variable.
+    Env(Text),
+    /// In the file, in clear; only a table loaded at run time has it, beside it.
+    Literal(LiteralId),
+}
+
+/// A key that callers present. Kept as a digest, because nothing needs the key itself.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeyRef {
+    /// In this environment variable.
+    Env(Text),
+    /// SHA-256 of the key that the file gives in clear, or the digest that it gives.
+    Digest([u8; 32]),
+}
+
+impl fmt::Debug for KeyRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
+            Self::Digest(_) => f.write_str("Digest(***)"),
+        }
+    }
+}
+
+/// The whole plan of one file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Routes {
+    /// Every exact name that a caller may ask for, sorted by name.
+    pub names: List<Name>,
+    /// Names with `*`, the most specific first.
+    pub patterns: List<Pattern>,
+    /// The model groups, in the order of their first entry in the file.
+    pub groups: List<Group>,
+    /// The deployments, in the order of the file.
+    pub deployments: List<Deployment>,
+    /// `router_settings`.
+    pub router: Router,
+    /// `litellm_settings`, as far as the table decides by it.
+    pub settings: Settings,
+    /// `general_settings`.
+    pub general: General,
+    /// Keys that the file itself declares.
+    pub keys: List<StaticKey>,
+    /// `guardrails`, from either place.
+    pub guardrails: List<Guardrail>,
+    /// `environment_variables`: names that the gateway knows beside the process's own.
+    pub environment: List<(Text, Secret)>,
+    /// Settings with no field of their own, by path (`litellm_settings.json_logs`), sorted.
+    pub carried: List<Carried>,
+}
+
+/// An exact name and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// What the caller writes in `model`.
+    pub name: Text,
+    /// What answers.
+    pub target: Target,
+    /// Whether `/v1/models` leaves it out.
+    pub hidden: bool,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// A model group.
+    Group(GroupId),
+    /// One deployment, called by its `model_info.id`.
+    Deployment(DeploymentId),
+}
+
+/// A name with one or more `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// As written, such as `openai/*`.
+    pub pattern: Text,
+    /// The group that answers; `*` in its deployments' model is filled with what matched.
+    pub group: GroupId,
+}
+
+/// The deployments that share a `model_name`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The public name.
+    pub name: Text,
+    /// Who may answer, in the order of the file.
+    pub members: List<Member>,
+    /// Where to go when every permitted member failed; flattened, without repeats.
+    pub fallbacks: List<Target>,
+    /// The same for a prompt larger than the window.
+    pub context_window_fallbacks: List<Target>,
+    /// The same for an answer refused by content policy.
+    pub content_policy_fallbacks: List<Target>,
+    /// The group's own number of retries, before the router's.
+    pub num_retries: Option<u32>,
+    /// The group's own minimum wait between retries.
+    pub retry_after: Option<Duration>,
+    /// The group's own counts by class of error.
+    pub retry_policy: Option<RetryPolicy>,
+    /// How this group chooses, if not as the router does.
+    pub strategy: Option<Strategy>,
+}
+
+/// A deployment as a member of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Share of the traffic, relative to the other members; none written is `None`.
+    pub weight: Option<f64>,
+    /// Priority level: all of a lower number are tried first.
+    pub order: u32,
+    /// `model_info.id` of the entry that brought it in, when that entry names another group.
+    pub via: Option<Text>,
+}
+
+/// One provider, model, key, base URL and limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployment {
+    /// `model_info.id`, or a digest of the parameters.
+    pub id: Text,
+    /// The group of its entry.
+    pub group: GroupId,
+    /// As the file writes it, prefix and all: `azure/gpt-4o`.
+    pub litellm_model: Text,
+    /// As the provider knows it: `gpt-4o`. May hold a `*`.
+    pub model: Text,
+    /// Who answers.
+    pub provider: Cow<'static, Provider>,
+    /// `api_base`, if the file gives one.
+    pub api_base: Option<Value>,
+    /// `api_key`, if the file gives one; else the provider's own variables are tried.
+    pub api_key: Option<Secret>,
+    /// `api_version`, for Azure.
+    pub api_version: Option<Value>,
+    /// `organization`, for OpenAI.
+    pub organization: Option<Value>,
+    /// Headers added to each request (`extra_headers`); their values may be secrets.
+    pub headers: List<(Text, Secret)>,
+    /// Request fields given in the file, as JSON text, used where the request has none.
+    pub defaults: List<(Text, Text)>,
+    /// Provider credentials and options that only some protocols read (`aws_region_name`,
+    /// `vertex_project`, …), sorted by name.
+    pub options: List<(Text, Secret)>,
+    /// What it may take.
+    pub limits: Limits,
+    /// Weight as written; a group's [`Member`] holds the one in force.
+    pub weight: Option<f64>,
+    /// `order` as written.
+    pub order: u32,
+    /// `tags`.
+    pub tags: List<Text>,
+    /// `tag_regex`.
+    pub tag_regex: List<Text>,
+    /// `region_name`.
+    pub region: Option<Text>,
+    /// Deadline of one attempt (`timeout`).
+    pub timeout: Option<Duration>,
+    /// Deadline of the first chunk of a stream (`stream_timeout`).
+    pub stream_timeout: Option<Duration>,
+    /// `num_retries` of the entry.
+    pub num_retries: Option<u32>,
+    /// `cooldown_time` of the entry; zero turns cooldown off.
+    pub cooldown: Option<Duration>,
+    /// Money it may spend, and per how long.
+    pub budget: Option<Budget>,
+    /// What its units cost.
+    pub price: Price,
+    /// Where [`price`](Self::price) comes from.
+    pub priced: Priced,
+    /// What is known of the model.
+    pub facts: Facts,
+    /// The name under which prices and windows were found, if any.
+    pub catalog_name: Option<Text>,
+    /// `mock_response`: the gateway itself answers.
+    pub mock: Option<Mock>,
+    /// `drop_params` of the entry.
+    pub drop_params: Option<bool>,
+    /// `additional_drop_params`.
+    pub additional_drop_params: List<Text>,
+    /// `allowed_openai_params`.
+    pub allowed_openai_params: List<Text>,
+    /// `silent_model`: the group that gets a copy of the traffic.
+    pub mirror: Option<GroupId>,
+    /// `quota_group`: deployments with the same name share one quota.
+    pub quota_group: Option<Text>,
+    /// Prior of the latency strategy before there are samples.
+    pub latency_prior: Option<Duration>,
+    /// Free capability words of the file, beside [`Facts::capabilities`].
+    pub capabilities: List<Text>,
+    /// `access_groups`.
+    pub access_groups: List<Text>,
+    /// `team_id`: only this team sees it.
+    pub team: Option<Text>,
+    /// `health_check_model`.
+    pub health_check_model: Option<Text>,
+    /// `health_check_timeout`.
+    pub health_check_timeout: Option<Duration>,
+    /// Line of the entry in the file, from 1.
+    pub line: u32,
+}
+
+/// Limits of a deployment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests per minute.
+    pub rpm: Option<u64>,
+    /// Tokens per minute.
+    pub tpm: Option<u64>,
+    /// Requests at once.
+    pub max_parallel_requests: Option<u32>,
+}
+
+/// Money and the window in which it may be spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// At most this much.
+    pub max: Usd,
+    /// Per this window; `None` is for ever.
+    pub window: Option<Window>,
+}
+
+/// A budget's window, as LiteLLM writes it (`30s`, `30m`, `24h`, `30d`, `1w`, `1mo`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// A fixed number of seconds, aligned by the rules of the reset (midnight, full hour).
+    Seconds(u64),
+    /// Calendar months.
+    Months(u32),
+}
+
+/// Who answers, and how to speak to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// The prefix: `openai`, `groq`, `hosted_vllm`, …
+    pub name: Text,
+    /// The wire protocol it speaks.
+    pub protocol: Protocol,
+    /// Where it stands, if the file does not say; none means that the file must.
+    pub base_url: Option<Text>,
+    /// Environment variables that may hold the key, the first set one wins.
+    pub key_env: List<Text>,
+    /// Environment variables that may hold the base URL.
+    pub base_env: List<Text>,
+    /// Request fields that it calls otherwise: (ours, theirs).
+    pub renames: List<(Text, Text)>,
+    /// Whether it works without a key (a server of one's own).
+    pub keyless: bool,
+}
+
+/// A wire protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// OpenAI's own and everyone who speaks it.
+    OpenAi,
+    /// OpenAI's behind Azure's paths, `api-version` and `api-key`.
+    Azure,
+    /// Anthropic messages.
+    Anthropic,
+    /// Gemini with an API key.
+    Gemini,
+    /// Google Vertex AI.
+    VertexAi,
+    /// AWS Bedrock.
+    Bedrock,
+    /// Cohere v2.
+    Cohere,
+    /// Ollama's own API.
+    Ollama,
+    /// Voyage embeddings and rerank.
+    Voyage,
+    /// Jina embeddings and rerank.
+    Jina,
+    /// One that the gateway knows by name but does not speak.
+    Other,
+}
+
+/// What units cost. `None` is unknown or not sold; the sum of a request uses what is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Price {
+    /// One prompt token.
+    pub input: Option<Usd>,
+    /// One completion token.
+    pub output: Option<Usd>,
+    /// One prompt token read from the provider's cache.
+    pub cache_read: Option<Usd>,
+    /// One prompt token written to the provider's cache.
+    pub cache_write: Option<Usd>,
+    /// Prices of requests with long prompts.
+    pub long: Option<LongPrice>,
+    /// One reasoning token, where it differs from [`output`](Self::output).
+    pub reasoning: Option<Usd>,
+    /// One token of audio heard.
+    pub audio_input: Option<Usd>,
+    /// One token of audio spoken.
+    pub audio_output: Option<Usd>,
+    /// One image.
+    pub image: Option<Usd>,
+    /// One second of audio or of machine time.
+    pub second: Option<Usd>,
+    /// One character.
+    pub character: Option<Usd>,
+    /// One query or request.
+    pub query: Option<Usd>,
+}
+
+/// Prices above a prompt length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LongPrice {
+    /// They hold for prompts of more tokens than this.
+    pub above: u64,
+    /// One prompt token.
+    pub input: Option<Usd>,
+    /// One completion token.
+    pub output: Option<Usd>,
+}
+
+/// Where a price comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priced {
+    /// Nowhere: unknown, counted as nothing.
+    Unknown,
+    /// The catalog of model facts.
+    Catalog,
+    /// The file.
+    Config,
+    /// The rough figure of the file's `metadata.cost`.
+    Metadata,
+    /// A mock costs what its price says, or nothing.
+    Mock,
+}
+
+/// What is known of a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// What kind of work it does.
+    pub mode: Option<Mode>,
+    /// Longest prompt, in tokens.
+    pub max_input_tokens: Option<u64>,
+    /// Longest answer, in tokens.
+    pub max_output_tokens: Option<u64>,
+    /// Length of its vectors.
+    pub embedding_dimensions: Option<u32>,
+    /// What it can do; meaningful only if [`known`](Self::known).
+    pub capabilities: Capabilities,
+    /// Whether the catalog or the file says anything of it.
+    pub known: bool,
+}
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the field's word")]
+pub enum Mode {
+    Chat,
+    Completion,
+    Embedding,
+    ImageGeneration,
+    ImageEdit,
+    AudioSpeech,
+    AudioTranscription,
+    Moderation,
+    Rerank,
+    Responses,
+    Realtime,
+    Search,
+    Ocr,
+    VideoGeneration,
+    VectorStore,
+    Batch,
+}
+
+/// A set of capabilities.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Capabilities(pub u32);
+
+macro_rules! capabilities {
+    ($($constant:ident = $bit:literal, $word:literal;)*) => {
+        impl Capabilities {
+            $(
+                #[doc = concat!("The catalog's word `", $word, "`.")]
+                pub const $constant: Self = Self(1 << $bit);
+            )*
+            /// Every capability with the catalog's word for it.
+            pub const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$constant)),*];
+        }
+    };
+}
+
+capabilities! {
+    TOOLS = 0, "tools";
+    TOOL_CHOICE = 1, "tool_choice";
+    PARALLEL_TOOLS = 2, "parallel_tools";
+    VISION = 3, "vision";
+    PDF = 4, "pdf";
+    REASONING = 5, "reasoning";
+    SCHEMA = 6, "schema";
+    PROMPT_CACHE = 7, "prompt_cache";
+    SYSTEM = 8, "system";
+    WEB_SEARCH = 9, "web_search";
+    COMPUTER_USE = 10, "computer_use";
+    AUDIO_IN = 11, "audio_in";
+    AUDIO_OUT = 12, "audio_out";
+    VIDEO_IN = 13, "video_in";
+    PREFILL = 14, "prefill";
+}
+
+impl Capabilities {
+    /// The set with nothing in it.
+    pub const NONE: Self = Self(0);
+
+    /// Both together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those of this set that the other lacks.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether all of `other` is in this set.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The words of the set, in the catalog's spelling.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        Self::WORDS.iter().filter(move |(_, one)| self.has(*one)).map(|(word, _)| *word)
+    }
+}
+
+impl fmt::Debug for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.words()).finish()
+    }
+}
+
+/// How a router or a group chooses.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Strategy {
+    /// Weighted by `weight`, else by `rpm`, else by `tpm`, else uniform.
+    SimpleShuffle,
+    /// Fewest requests in flight.
+    LeastBusy,
+    /// Lowest latency.
+    Latency,
+    /// Lowest price.
+    Cost,
+    /// Most head-room (v1 and v2 alike).
+    Usage,
+    /// Exact proportions.
+    WeightedRoundRobin,
+    /// By what the request needs.
+    Capability,
+    /// Power of two choices on latency times in-flight.
+    PeakEwma,
+    /// By stated weights of latency, cost and errors.
+    Score {
+        /// Weight of latency.
+        latency: f64,
+        /// Weight of cost.
+        cost: f64,
+        /// Weight of errors.
+        errors: f64,
+    },
+}
+
+/// Counts by class of error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the class of the same name")]
+pub struct RetryPolicy {
+    pub bad_request: Option<u32>,
+    pub authentication: Option<u32>,
+    pub timeout: Option<u32>,
+    pub rate_limit: Option<u32>,
+    pub content_policy: Option<u32>,
+    pub internal_server: Option<u32>,
+}
+
+/// `router_settings` and what belongs to them from elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Router {
+    /// How a deployment is chosen.
+    pub strategy: Strategy,
+    /// `routing_strategy_args.ttl`: how long samples live.
+    pub sample_ttl: Option<Duration>,
+    /// `routing_strategy_args.lowest_latency_buffer`.
+    pub latency_buffer: Option<f64>,
+    /// `routing_strategy_args.max_latency_list_size`.
+    pub latency_samples: Option<u32>,
+    /// Tries after the first, in the same group.
+    pub num_retries: u32,
+    /// Least wait between tries.
+    pub retry_after: Duration,
+    /// Failures per window that do not cool.
+    pub allowed_fails: Option<u32>,
+    /// Failures per window that do not cool, by class.
+    pub allowed_fails_policy: Option<RetryPolicy>,
+    /// How long a deployment rests.
+    pub cooldown: Option<Duration>,
+    /// `disable_cooldowns`.
+    pub disable_cooldowns: bool,
+    /// Deadline of one attempt.
+    pub timeout: Option<Duration>,
+    /// Deadline of a stream's first chunk.
+    pub stream_timeout: Option<Duration>,
+    /// How many fallbacks one request may use.
+    pub max_fallbacks: u32,
+    /// `retry_policy`.
+    pub retry_policy: Option<RetryPolicy>,
+    /// Last resort for any group.
+    pub default_fallbacks: List<Target>,
+    /// Drop deployments that cannot take the prompt.
+    pub pre_call_checks: bool,
+    /// `optional_pre_call_checks`.
+    pub optional_pre_call_checks: List<Text>,
+    /// Hard rpm and tpm of deployments.
+    pub enforce_limits: bool,
+    /// `enable_tag_filtering`.
+    pub tag_filtering: bool,
+    /// `tag_filtering_match_any`.
+    pub tag_match_any: bool,
+    /// Splits written under `model_group_alias` as lists with weights.
+    pub weighted_aliases: List<WeightedAlias>,
+    /// Splits written under `router.weights`, over model names.
+    pub weights: List<(Text, f64)>,
+    /// Estimated cost of a request below which the cheapest is preferred.
+    pub cost_threshold: Option<Usd>,
+    /// Estimated tokens above which the largest window is preferred.
+    pub context_threshold: Option<u64>,
+    /// Shared state.
+    pub redis: Option<Redis>,
+}
+
+/// `gpt-4o: [{model: azure/gpt-4o, weight: 0.7}, …]` under `model_group_alias`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightedAlias {
+    /// The group whose traffic is split.
+    pub name: Text,
+    /// `litellm_params.model` and its share.
+    pub shares: List<(Text, f64)>,
+}
+
+/// How to reach Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// `redis_url`, which may hold a password.
+    pub url: Option<Secret>,
+    /// `host`.
+    pub host: Option<Value>,
+    /// `port`.
+    pub port: Option<Value>,
+    /// `password`.
+    pub password: Option<Secret>,
+}
+
+/// `litellm_settings`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Deadline of a whole request (`request_timeout`), 6000 s if not given.
+    pub request_timeout: Duration,
+    /// `drop_params`.
+    pub drop_params: bool,
+    /// `modify_params`.
+    pub modify_params: bool,
+    /// Money of the whole proxy.
+    pub budget: Option<Budget>,
+    /// The response cache.
+    pub cache: Option<Cache>,
+    /// Names of `success_callback`, with those of `callbacks`.
+    pub success_callbacks: List<Text>,
+    /// Names of `failure_callback`, with those of `callbacks`.
+    pub failure_callbacks: List<Text>,
+    /// `service_callbacks`.
+    pub service_callbacks: List<Text>,
+    /// Names that the config gives callback credentials under (`langfuse_public_key`, …).
+    pub callback_credentials: List<(Text, Secret)>,
+    /// `json_logs`; `None` is by the terminal.
+    pub json_logs: Option<bool>,
+    /// `log_level`, `set_verbose`.
+    pub log_level: Option<Text>,
+    /// `log_file_path`, if `log_to_file`.
+    pub log_file: Option<Text>,
+    /// `turn_off_message_logging`; on unless opted out.
+    pub redact_messages: bool,
+    /// `require_auth_for_metrics_endpoint`; on unless opted out.
+    pub metrics_need_key: bool,
+}
+
+/// `cache_params`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cache {
+    /// Where answers are kept.
+    pub kind: CacheKind,
+    /// The Redis of a Redis cache.
+    pub redis: Option<Redis>,
+    /// How long an answer lives.
+    pub ttl: Option<Duration>,
+    /// `namespace`.
+    pub namespace: Option<Text>,
+    /// `similarity_threshold`.
+    pub similarity_threshold: Option<f64>,
+    /// The embedding model of a semantic cache.
+    pub embedding_model: Option<Text>,
+    /// `supported_call_types`; empty is all.
+    pub call_types: List<Text>,
+    /// `mode: default_off`.
+    pub default_off: bool,
+}
+
+/// Where answers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is LiteLLM's word")]
+pub enum CacheKind {
+    Local,
+    Disk,
+    Redis,
+    RedisSemantic,
+    ValkeySemantic,
+    QdrantSemantic,
+    S3,
+    Gcs,
+    AzureBlob,
+}
+
+/// `general_settings`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct General {
+    /// The administrator's key.
+    pub master_key: Option<KeyRef>,
+    /// Whether the file gives a master key in clear that is on the list of well-known ones.
+    pub weak_master_key: bool,
+    /// `dangerously_permit_weak_or_unset_master_key`.
+    pub permit_weak_master_key: bool,
+    /// `database_url`.
+    pub database_url: Option<Secret>,
+    /// `store_model_in_db`.
+    pub store_model_in_db: bool,
+    /// `alerting`.
+    pub alerting: List<Text>,
+    /// `alerting_threshold`: a response slower than this is told of.
+    pub alerting_threshold: Option<Duration>,
+    /// `background_health_checks`.
+    pub background_health_checks: bool,
+    /// `health_check_interval`.
+    pub health_check_interval: Duration,
+    /// Requests at once per deployment without a limit of its own (`max_parallel_requests`).
+    pub max_parallel_requests: Option<u32>,
+    /// Requests at once in all (`global_max_parallel_requests`).
+    pub global_max_parallel_requests: Option<u32>,
+    /// Longest request body, in bytes.
+    pub max_request_bytes: Option<u64>,
+    /// Longest buffered answer, in bytes.
+    pub max_response_bytes: Option<u64>,
+    /// `litellm_key_header_name`.
+    pub key_header: Option<Text>,
+    /// `always_include_stream_usage`.
+    pub always_include_stream_usage: bool,
+    /// `allow_client_side_credentials`.
+    pub allow_client_credentials: bool,
+    /// `dangerously_allow_mock_testing_request_params`.
+    pub allow_mock_testing: bool,
+    /// `forward_client_headers_to_llm_api`.
+    pub forward_client_headers: bool,
+    /// `budget_error_status`: 429 unless given.
+    pub budget_error_status: u16,
+    /// `infer_model_from_keys` and `completion_model`: the group of a request that names none.
+    pub completion_model: Option<Text>,
+}
+
+/// A key declared in the file (`key_settings`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct StaticKey {
+    /// The key.
+    pub key: KeyRef,
+    /// `key_alias`, if given.
+    pub alias: Option<Text>,
+    /// Requests per minute.
+    pub rpm: Option<u64>,
+    /// Tokens per minute.
+    pub tpm: Option<u64>,
+    /// What it may spend.
+    pub budget: Option<Budget>,
+    /// Names it may ask for; empty is all.
+    pub models: List<Text>,
+}
+
+/// A check before, beside or after a call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guardrail {
+    /// `guardrail_name`.
+    pub name: Text,
+    /// Which check: `openai_moderation`, …
+    pub kind: Text,
+    /// When it runs.
+    pub modes: List<GuardMode>,
+    /// Whether it runs without being asked for.
+    pub default_on: bool,
+    /// `api_key`.
+    pub api_key: Option<Secret>,
+    /// `api_base`.
+    pub api_base: Option<Value>,
+    /// Its other parameters, as JSON text, sorted by name.
+    pub options: List<(Text, Text)>,
+}
+
+/// When a guardrail runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is LiteLLM's word")]
+pub enum GuardMode {
+    PreCall,
+    DuringCall,
+    PostCall,
+    LoggingOnly,
+}
+
+/// LiteLLM's own test answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mock {
+    /// Answers with this text.
+    Text(Text),
+    /// Fails as the class of this name does (`litellm.RateLimitError`, …).
+    Error(Text),
+}
+
+/// A setting that has no field of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Carried {
+    /// `section.key`, dots between.
+    pub path: Text,
+    /// Its value.
+    pub value: Setting,
+}
+
+/// The value of a [`Carried`] setting.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setting {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// A string.
+    Text(Value),
+    /// A string that must not be seen.
+    Secret(Secret),
+    /// A list.
+    List(List<Setting>),
+    /// A map, sorted by key.
+    Map(List<(Text, Setting)>),
+    /// `null`.
+    Null,
+}
