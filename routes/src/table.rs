@@ -58,6 +58,15 @@ pub enum Secret {
     Literal(LiteralId),
 }
 
+/// A string that may or may not be secret, such as the value of a header or of an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Not secret: a region, a project, a host.
+    Plain(Value),
+    /// Secret, by its name or its looks.
+    Secret(Secret),
+}
+
 /// A key that callers present. Kept as a digest, because nothing needs the key itself.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeyRef {
@@ -98,7 +107,7 @@ pub struct Routes {
     /// `guardrails`, from either place.
     pub guardrails: List<Guardrail>,
     /// `environment_variables`: names that the gateway knows beside the process's own.
-    pub environment: List<(Text, Secret)>,
+    pub environment: List<(Text, Credential)>,
     /// Settings with no field of their own, by path (`litellm_settings.json_logs`), sorted.
     pub carried: List<Carried>,
 }
@@ -190,12 +199,12 @@ pub struct Deployment {
     /// `organization`, for OpenAI.
     pub organization: Option<Value>,
     /// Headers added to each request (`extra_headers`); their values may be secrets.
-    pub headers: List<(Text, Secret)>,
+    pub headers: List<(Text, Credential)>,
     /// Request fields given in the file, as JSON text, used where the request has none.
     pub defaults: List<(Text, Text)>,
     /// Provider credentials and options that only some protocols read (`aws_region_name`,
     /// `vertex_project`, …), sorted by name.
-    pub options: List<(Text, Secret)>,
+    pub options: List<(Text, Credential)>,
     /// What it may take.
     pub limits: Limits,
     /// Weight as written; a group's [`Member`] holds the one in force.
@@ -290,16 +299,35 @@ pub struct Provider {
     pub name: Text,
     /// The wire protocol it speaks.
     pub protocol: Protocol,
-    /// Where it stands, if the file does not say; none means that the file must.
+    /// Where it stands, if the file does not say. None means that the file must, or, for Vertex AI
+    /// and Bedrock, that the protocol makes it from the region.
     pub base_url: Option<Text>,
+    /// Path between base URL and endpoint, such as `/v1`, left out where the base ends in it
+    /// already. Empty for most, whose base URL holds it.
+    pub path: Text,
+    /// How the key is shown.
+    pub auth: Auth,
     /// Environment variables that may hold the key, the first set one wins.
     pub key_env: List<Text>,
     /// Environment variables that may hold the base URL.
     pub base_env: List<Text>,
     /// Request fields that it calls otherwise: (ours, theirs).
     pub renames: List<(Text, Text)>,
-    /// Whether it works without a key (a server of one's own).
+    /// Whether it may work without a key: a server of one's own, or a cloud that knows the machine.
     pub keyless: bool,
+    /// Whether it takes `stream_options`; those that do not refuse it and send usage anyway.
+    pub stream_options: bool,
+}
+
+/// How a key is shown to a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// The bare key in this header.
+    Header(Text),
+    /// The protocol signs each request, or fetches a token of its own.
+    Protocol,
 }
 
 /// A wire protocol.
@@ -631,7 +659,7 @@ pub struct Settings {
     /// `service_callbacks`.
     pub service_callbacks: List<Text>,
     /// Names that the config gives callback credentials under (`langfuse_public_key`, …).
-    pub callback_credentials: List<(Text, Secret)>,
+    pub callback_credentials: List<(Text, Credential)>,
     /// `json_logs`; `None` is by the terminal.
     pub json_logs: Option<bool>,
     /// `log_level`, `set_verbose`.
@@ -757,8 +785,8 @@ pub struct Guardrail {
     pub api_key: Option<Secret>,
     /// `api_base`.
     pub api_base: Option<Value>,
-    /// Its other parameters, as JSON text, sorted by name.
-    pub options: List<(Text, Text)>,
+    /// Its other parameters, sorted by name.
+    pub options: List<(Text, Setting)>,
 }
 
 /// When a guardrail runs.
