@@ -5,6 +5,8 @@
 //! out of [`load`](crate::load) at run time. No secret is ever part of it: a secret is a [`Secret`],
 //! which names where the value stands.
 
+#![expect(clippy::struct_excessive_bools, reason = "each is a switch of the file, by its name")]
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
