@@ -1,6 +1,8 @@
 //! Compiles LiteLLM's `config.yaml` into a checked, typed routing table.
 
 pub mod catalog;
+mod defaults;
 pub mod diagnostic;
+pub mod lookup;
 pub mod table;
 pub mod usd;
