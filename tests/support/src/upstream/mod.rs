@@ -1,0 +1,160 @@
+//! A provider on a real socket: strict about what it receives, and as bad as the script wants in
+//! what it answers.
+
+mod answer;
+mod body;
+mod check;
+mod control;
+pub mod record;
+pub mod reply;
+mod serve;
+
+pub use answer::DATED;
+
+use crate::soon;
+use record::{Outcome, Record, Seen};
+use reply::Reply;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A running fake upstream. Dropped, it stops, and fails the test if a request had a fault that
+/// nobody took with [`take_violations`](Self::take_violations).
+#[derive(Debug)]
+pub struct Upstream {
+    address: SocketAddr,
+    state: Arc<State>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    record: Record,
+    replies: Mutex<Replies>,
+    released: watch::Sender<bool>,
+    connections: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Replies {
+    next: VecDeque<Reply>,
+    by_model: HashMap<String, Reply>,
+    key: Option<String>,
+}
+
+impl State {
+    fn replies(&self) -> MutexGuard<'_, Replies> {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reply(&self, model: &str) -> Reply {
+        let mut replies = self.replies();
+        let next = replies.next.pop_front();
+        next.or_else(|| replies.by_model.get(model).cloned())
+            .unwrap_or_default()
+    }
+}
+
+impl Upstream {
+    /// Starts one on a free port of the loopback.
+    pub async fn start() -> Self {
+        Self::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .await
+            .expect("a free port")
+    }
+
+    /// Starts one on this address.
+    pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State {
+            record: Record::new(),
+            replies: Mutex::default(),
+            released: watch::Sender::new(false),
+            connections: AtomicU64::new(0),
+        });
+        let accepting = tokio::spawn(serve::accept(listener, state.clone()));
+        Ok(Self {
+            address,
+            state,
+            accepting,
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`, with the path after it.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers the next request that no earlier call of this has claimed.
+    pub fn next(&self, reply: Reply) {
+        self.state.replies().next.push_back(reply);
+    }
+
+    /// Answers every request for this model, as the upstream knows it.
+    pub fn on_model(&self, model: &str, reply: Reply) {
+        self.state.replies().by_model.insert(model.into(), reply);
+    }
+
+    /// From now on refuses every other key, as OpenAI does.
+    pub fn expect_key(&self, key: &str) {
+        self.state.replies().key = Some(key.into());
+    }
+
+    /// Lets every response go on that a reply holds, now and later.
+    pub fn release(&self) {
+        self.state.released.send_replace(true);
+    }
+
+    /// Every request so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state.record.all()
+    }
+
+    /// The one request so far.
+    pub fn only(&self) -> Seen {
+        let mut seen = self.seen();
+        assert_eq!(seen.len(), 1, "requests: {seen:#?}");
+        seen.remove(0)
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// What it objected to since the last call.
+    pub fn take_violations(&self) -> Vec<String> {
+        self.state.record.take_violations()
+    }
+
+    /// Waits until the requests are as wanted.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&[Seen]) -> bool) {
+        let mut changes = self.state.record.changes();
+        let all = async { while !wanted(&self.seen()) && changes.changed().await.is_ok() {} };
+        soon(what, all).await;
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        let violations = self.take_violations();
+        if !std::thread::panicking() {
+            assert!(
+                violations.is_empty(),
+                "the upstream objected: {violations:#?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Accepts, checks, records and answers.
+
+use super::body::{Script, release};
+use super::record::Seen;
+use super::reply::{Content, Pieces, Reply};
+use super::{Outcome, State, answer, check, control};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use serde_json::Value;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub(super) type Payload = UnsyncBoxBody<Bytes, io::Error>;
+
+/// What a path asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Chat,
+    Completion,
+    Embedding,
+    Models,
+}
+
+/// Serves every connection; all of them end with the future.
+pub(super) async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut open = JoinSet::new();
+    while let Ok((socket, _)) = listener.accept().await {
+        let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        let state = state.clone();
+        drop(socket.set_nodelay(true));
+        open.spawn(async move {
+            let service = service_fn(|request| serve(state.clone(), number, request));
+            let builder = auto::Builder::new(TokioExecutor::new());
+            // The script breaks connections on purpose; the record tells what matters.
+            drop(
+                builder
+                    .serve_connection(TokioIo::new(socket), service)
+                    .await,
+            );
+        });
+        while open.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(
+    state: Arc<State>,
+    connection: u64,
+    request: Request<Incoming>,
+) -> io::Result<Response<Payload>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    if let Some(rest) = head.uri.path().strip_prefix(control::PREFIX) {
+        return Ok(control::answer(&state, &head.method, rest, &body));
+    }
+    let service = service(head.uri.path());
+    let (asked, mut violations) = match service {
+        Some(Service::Models) | None => (Value::Null, Vec::new()),
+        Some(service) => check::body(&body, service == Service::Chat),
+    };
+    violations.extend(check::headers(&head.headers, !body.is_empty()));
+    let faults = violations.join("; ");
+    let mut entry = state.record.add(Seen {
+        connection,
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        version: head.version,
+        headers: head.headers.clone(),
+        body,
+        violations,
+        outcome: Outcome::Open,
+    });
+    let reply = match (service, faults.is_empty(), known(&state, &head.headers)) {
+        (None, ..) => Reply::error(404, "Unknown request URL"),
+        (_, false, _) => Reply::error(400, &faults),
+        (_, _, false) => Reply::error(401, "Incorrect API key provided"),
+        _ => state.reply(asked["model"].as_str().unwrap_or_default()),
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(reply.wait_head)).await;
+    if reply.hold_head {
+        release(state.released.subscribe()).await;
+    }
+    let service = service.unwrap_or(Service::Models);
+    let Some((kind, mut events)) = content(service, &asked, &reply) else {
+        entry.close();
+        return Err(io::Error::other("hung up by the script"));
+    };
+    if reply.gzip {
+        events = vec![compress(&events.concat())];
+    }
+    let plain = matches!(reply.pieces, Pieces::AsMade) && kind != "text/event-stream";
+    let length = plain.then(|| events.iter().map(Bytes::len).sum());
+    let script = Script::new(&events, &reply, state.released.subscribe(), entry);
+    let mut response = Response::new(UnsyncBoxBody::new(script));
+    *response.status_mut() = StatusCode::from_u16(reply.status).expect("a status of the script");
+    set_headers(response.headers_mut(), kind, length, &reply, &head.headers);
+    Ok(response)
+}
+
+fn service(path: &str) -> Option<Service> {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let path = match path.strip_prefix("/openai/deployments/") {
+        Some(rest) => &rest[rest.find('/')?..],
+        None => path,
+    };
+    match path {
+        "/chat/completions" => Some(Service::Chat),
+        "/completions" => Some(Service::Completion),
+        "/embeddings" => Some(Service::Embedding),
+        "/models" => Some(Service::Models),
+        _ => None,
+    }
+}
+
+/// Whether the credential is one that it takes.
+fn known(state: &State, headers: &HeaderMap) -> bool {
+    state
+        .replies()
+        .key
+        .as_ref()
+        .is_none_or(|key| credential(headers) == Some(key.as_str()))
+}
+
+fn credential(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    bearer.or_else(|| headers.get("api-key")?.to_str().ok())
+}
+
+/// The content type and the natural pieces of the body; `None` is to hang up.
+fn content(service: Service, asked: &Value, reply: &Reply) -> Option<(&'static str, Vec<Bytes>)> {
+    const JSON: &str = "application/json";
+    let json = |value: Value| Some((JSON, vec![Bytes::from(value.to_string())]));
+    let streamed = asked["stream"] == true;
+    match &reply.content {
+        Content::Usual if reply.status >= 400 => json(answer::error(reply.status, "scripted")),
+        Content::Usual => match service {
+            Service::Chat if streamed => Some(stream(&answer::chat_events(asked, reply), reply)),
+            Service::Completion if streamed => {
+                Some(stream(&answer::completion_events(asked), reply))
+            }
+            Service::Chat => json(answer::chat(asked, None)),
+            Service::Completion => json(answer::completion(asked)),
+            Service::Embedding => json(answer::embeddings(asked)),
+            Service::Models => json(answer::models()),
+        },
+        Content::Error(message) => json(answer::error(reply.status, message)),
+        Content::Json(value) => json(value.clone()),
+        Content::Text(text) => Some((JSON, vec![Bytes::from(text.clone())])),
+        Content::Events(events) => Some(stream(events, reply)),
+        Content::Html => {
+            let page = "<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>";
+            Some((
+                "text/html; charset=utf-8",
+                vec![Bytes::from_static(page.as_bytes())],
+            ))
+        }
+        Content::Long(length) => json(answer::chat(asked, Some(*length))),
+        Content::HangUp => None,
+    }
+}
+
+fn stream(events: &[String], reply: &Reply) -> (&'static str, Vec<Bytes>) {
+    let end = reply.line_end.text();
+    let done = reply.done.then_some("[DONE]");
+    let pieces = events.iter().map(String::as_str).chain(done).map(|data| {
+        let comment = if reply.comments {
+            format!(": keep-alive{end}{end}")
+        } else {
+            String::new()
+        };
+        Bytes::from(format!("{comment}data: {data}{end}{end}"))
+    });
+    ("text/event-stream", pieces.collect())
+}
+
+fn compress(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).expect("memory takes every byte");
+    encoder.finish().expect("memory takes every byte").into()
+}
+
+fn set_headers(
+    headers: &mut HeaderMap,
+    kind: &'static str,
+    length: Option<usize>,
+    reply: &Reply,
+    request: &HeaderMap,
+) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    headers.insert("x-request-id", HeaderValue::from_static("req_fake"));
+    headers.insert("openai-processing-ms", HeaderValue::from_static("12"));
+    headers.insert(
+        "x-ratelimit-remaining-requests",
+        HeaderValue::from_static("9999"),
+    );
+    headers.insert(
+        "set-cookie",
+        HeaderValue::from_static("__cf_bm=private; path=/"),
+    );
+    headers.insert(
+        "openai-organization",
+        HeaderValue::from_static("org-private"),
+    );
+    if reply.gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Some(credential) = credential(request).filter(|_| reply.echo_credential) {
+        let value = HeaderValue::from_str(credential).expect("it came as a header");
+        headers.insert("x-echo-credential", value);
+    }
+    for (name, value) in &reply.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header of the script");
+        headers.insert(
+            name,
+            HeaderValue::from_str(value).expect("a header of the script"),
+        );
+    }
+}
