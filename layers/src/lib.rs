@@ -7,10 +7,21 @@ pub mod body;
 pub mod ready;
 pub mod respond;
 
+#[cfg(feature = "token-bucket")]
+pub mod hold;
+#[cfg(feature = "token-bucket")]
+pub mod id;
+#[cfg(feature = "token-bucket")]
+mod inline;
+#[cfg(feature = "token-bucket")]
+mod sync;
+
 #[cfg(feature = "auth")]
 pub mod auth;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "token-bucket")]
+pub mod token_bucket;
 
 /// The error that every layer of this crate gives: a refusal of its own, or the inner service's
 /// error as it was. Both are found again with [`find`].
