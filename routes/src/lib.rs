@@ -3,6 +3,8 @@
 pub mod catalog;
 mod defaults;
 pub mod diagnostic;
+#[cfg(feature = "emit")]
+pub mod emit;
 pub mod lookup;
 pub mod table;
 pub mod usd;

@@ -4,6 +4,7 @@
 //! an index that is built once. Neither allocates.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::table::{Name, Pattern, Routes, Target};
 
@@ -14,6 +15,22 @@ pub struct Compiled {
     pub routes: &'static Routes,
     /// What an exact name stands for.
     pub lookup: fn(&str) -> Option<Target>,
+}
+
+/// Brings in the table that `compile` wrote, from a build script, for this crate.
+///
+/// What comes in is a module's worth of items, so give it a module:
+///
+/// ```ignore
+/// mod routes {
+///     pointsman_routes::include_routes!();
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_routes {
+    () => {
+        include!(concat!(env!("OUT_DIR"), "/routes.rs"));
+    };
 }
 
 /// A routing table that is ready to be asked.
@@ -41,6 +58,18 @@ pub struct Resolved<'a> {
     name: &'a str,
     pattern: Option<&'a str>,
 }
+
+/// A name for which a compiled table has no model group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoSuchGroup;
+
+impl fmt::Display for NoSuchGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no model group of this name")
+    }
+}
+
+impl std::error::Error for NoSuchGroup {}
 
 impl Table {
     /// A table that was compiled in.

@@ -1,0 +1,96 @@
+//! What the build script's back end writes: compared with what was written before, compiled, run.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p pointsman-routes --test golden` writes the files anew.
+
+#[path = "golden/every_value.rs"]
+mod every_value;
+
+use pointsman_routes::emit::source;
+use pointsman_routes::lookup::Table;
+use pointsman_routes::table::{GroupId, Routes, Target};
+
+#[expect(unreachable_pub, reason = "the source is written for a public module")]
+mod every_value_compiled {
+    include!("fixtures/values/every_value.rs");
+}
+
+#[expect(unreachable_pub, reason = "the source is written for a public module")]
+mod empty_compiled {
+    include!("fixtures/values/empty.rs");
+}
+
+#[test]
+fn every_kind_of_value_comes_back_equal() {
+    assert_golden("every_value", &every_value::routes());
+    assert_eq!(every_value_compiled::ROUTES, every_value::routes());
+}
+
+#[test]
+fn a_table_with_nothing_in_it_compiles() {
+    use empty_compiled::{COMPILED, ModelGroup, ROUTES, lookup};
+    assert_golden("empty", &Routes::EMPTY);
+    assert_eq!(ROUTES, Routes::EMPTY);
+    assert!(ModelGroup::ALL.is_empty());
+    assert_eq!(lookup("gpt-4o"), None);
+    assert_eq!(Table::compiled(&COMPILED), Table::loaded(Routes::EMPTY));
+}
+
+#[test]
+fn a_group_is_a_variant() {
+    use every_value_compiled::ModelGroup;
+    assert_eq!(ModelGroup::ALL, [ModelGroup::Gpt4o, ModelGroup::OpenaiAny]);
+    assert_eq!(ModelGroup::Gpt4o.name(), "gpt-4o");
+    assert_eq!(ModelGroup::OpenaiAny.id(), GroupId(1));
+    assert_eq!(ModelGroup::try_from("gpt-4o"), Ok(ModelGroup::Gpt4o));
+    assert_eq!(
+        ModelGroup::try_from("an \"alias\"\n"),
+        Ok(ModelGroup::Gpt4o)
+    );
+    assert!(ModelGroup::try_from("the-id").is_err());
+    assert!(ModelGroup::try_from("gpt-5").is_err());
+}
+
+#[test]
+fn both_lookups_agree() {
+    let compiled = Table::compiled(&every_value_compiled::COMPILED);
+    let loaded = Table::loaded(every_value::routes());
+    let names = [
+        "gpt-4o",
+        "the-id",
+        "an \"alias\"\n",
+        "openai/gpt-4o",
+        "",
+        "gpt-4o-mini",
+        "openai",
+    ];
+    for name in names {
+        assert_eq!(compiled.resolve(name), loaded.resolve(name), "{name}");
+    }
+    let by_pattern = loaded.resolve("openai/o3").unwrap();
+    assert_eq!(
+        (by_pattern.target, by_pattern.wildcard),
+        (Target::Group(GroupId(1)), Some("o3"))
+    );
+}
+
+/// Compares the source of a table with the file of its name.
+fn assert_golden(name: &str, routes: &Routes) {
+    let path = format!(
+        "{}/tests/fixtures/values/{name}.rs",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let written = source(routes, &format!("{name}.yaml"));
+    assert_eq!(
+        written,
+        source(routes, &format!("{name}.yaml")),
+        "the same table gives the same bytes"
+    );
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &written).expect("the fixtures can be written");
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == golden,
+        "{path} differs from what is written now:\n{written}"
+    );
+}
