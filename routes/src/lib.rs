@@ -6,5 +6,8 @@ pub mod diagnostic;
 #[cfg(feature = "emit")]
 pub mod emit;
 pub mod lookup;
+pub mod plan;
 pub mod table;
 pub mod usd;
+
+pub use lookup::{Compiled, Resolved, Table};
