@@ -7,17 +7,21 @@ pub mod body;
 pub mod ready;
 pub mod respond;
 
-#[cfg(feature = "token-bucket")]
+#[cfg(feature = "budget")]
+pub mod clock;
+#[cfg(any(feature = "budget", feature = "token-bucket"))]
 pub mod hold;
-#[cfg(feature = "token-bucket")]
+#[cfg(any(feature = "budget", feature = "token-bucket"))]
 pub mod id;
-#[cfg(feature = "token-bucket")]
+#[cfg(any(feature = "budget", feature = "token-bucket"))]
 mod inline;
-#[cfg(feature = "token-bucket")]
+#[cfg(any(feature = "budget", feature = "token-bucket"))]
 mod sync;
 
 #[cfg(feature = "auth")]
 pub mod auth;
+#[cfg(feature = "budget")]
+pub mod budget;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(feature = "token-bucket")]
