@@ -22,6 +22,8 @@ mod sync;
 pub mod auth;
 #[cfg(feature = "budget")]
 pub mod budget;
+#[cfg(feature = "cache")]
+pub mod cache;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(feature = "token-bucket")]
