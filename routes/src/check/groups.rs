@@ -1,0 +1,559 @@
+//! `model_list` → groups and their deployments.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::deployments;
+use super::read::{Reader, text};
+use crate::catalog;
+use crate::mask;
+use crate::table::{Deployment, DeploymentId, Group, GroupId, Member, Pattern, Target};
+use crate::yaml::{Mark, Node};
+
+/// The plan while it grows.
+pub(super) struct Plan {
+    pub(super) groups: Vec<Group>,
+    pub(super) deployments: Vec<Deployment>,
+    /// Where each deployment's model is written.
+    pub(super) places: Vec<Mark>,
+    /// Where each group's first name is written.
+    pub(super) group_places: Vec<Mark>,
+    /// Groups by name.
+    pub(super) by_name: HashMap<String, GroupId>,
+    /// Deployments by id.
+    pub(super) by_id: HashMap<String, DeploymentId>,
+    /// Other names of groups: what they stand for, and whether they are hidden.
+    pub(super) aliases: HashMap<String, (Target, bool)>,
+    /// Groups that consist of one reference, with the group that they refer to.
+    pub(super) stands_for: HashMap<GroupId, GroupId>,
+    /// Groups made from a pattern because the file names one of the names that it matches.
+    pub(super) hidden: Vec<GroupId>,
+    /// Deployments that may fall back to vectors of another length.
+    pub(super) dimension_change: Vec<DeploymentId>,
+}
+
+impl Plan {
+    pub(super) fn group(&self, id: GroupId) -> &Group {
+        &self.groups[usize::from(id.0)]
+    }
+
+    pub(super) fn group_mut(&mut self, id: GroupId) -> &mut Group {
+        &mut self.groups[usize::from(id.0)]
+    }
+
+    pub(super) fn deployment(&self, id: DeploymentId) -> &Deployment {
+        &self.deployments[usize::from(id.0)]
+    }
+
+    pub(super) fn place(&self, id: DeploymentId) -> Mark {
+        self.places[usize::from(id.0)]
+    }
+
+    /// The deployments of a target.
+    pub(super) fn members(&self, target: Target) -> Vec<&Deployment> {
+        match target {
+            Target::Group(id) => {
+                let members = self.group(id).members.iter();
+                members
+                    .map(|member| self.deployment(member.deployment))
+                    .collect()
+            }
+            Target::Deployment(id) => vec![self.deployment(id)],
+        }
+    }
+
+    /// What people call it.
+    pub(super) fn name_of(&self, target: Target) -> &str {
+        match target {
+            Target::Group(id) => &self.group(id).name,
+            Target::Deployment(id) => &self.deployment(id).id,
+        }
+    }
+
+    /// What a name of the file stands for; a name that only a pattern matches gets a group of its
+    /// own.
+    pub(super) fn find(&mut self, name: &str) -> Option<Target> {
+        if let Some((target, _)) = self.aliases.get(name) {
+            return Some(*target);
+        }
+        if let Some(id) = self.by_name.get(name) {
+            return Some(Target::Group(*id));
+        }
+        if let Some(id) = self.by_id.get(name) {
+            return Some(Target::Deployment(*id));
+        }
+        self.from_pattern(name).map(Target::Group)
+    }
+
+    /// Names that a reference could have meant.
+    pub(super) fn known(&self) -> impl Iterator<Item = &str> {
+        let groups = self.groups.iter().map(|group| &*group.name);
+        groups
+            .chain(self.by_id.keys().map(String::as_str))
+            .chain(self.aliases.keys().map(String::as_str))
+    }
+
+    /// Adds a group without members; `None` if there are too many.
+    pub(super) fn add_group(&mut self, name: &str, place: Mark) -> Option<GroupId> {
+        let id = GroupId(
+            u16::try_from(self.groups.len())
+                .ok()
+                .filter(|id| *id < u16::MAX)?,
+        );
+        self.groups.push(Group {
+            name: text(name),
+            ..Group::EMPTY
+        });
+        self.group_places.push(place);
+        self.by_name.insert(name.to_owned(), id);
+        Some(id)
+    }
+
+    fn from_pattern(&mut self, name: &str) -> Option<GroupId> {
+        let patterns = self.patterns();
+        let pattern = patterns
+            .iter()
+            .find(|pattern| matches(&pattern.pattern, name))?;
+        let source = self.group(pattern.group).clone();
+        let captured = captures(&pattern.pattern, name)?;
+        let place = self.group_places[usize::from(pattern.group.0)];
+        let group = self.add_group(name, place)?;
+        let mut members = Vec::new();
+        for member in source.members.iter() {
+            let id = DeploymentId(
+                u16::try_from(self.deployments.len())
+                    .ok()
+                    .filter(|id| *id < u16::MAX)?,
+            );
+            let mut deployment = self.deployment(member.deployment).clone();
+            deployment.id = text(format!("{}:{name}", deployment.id));
+            deployment.group = group;
+            deployment.litellm_model = text(fill(&deployment.litellm_model, &captured));
+            deployment.model = text(fill(&deployment.model, &captured));
+            if let Some(model) = catalog::find(&deployment.model, &deployment.provider.name) {
+                deployments::adopt(&mut deployment, &model);
+            }
+            self.by_id.insert(deployment.id.to_string(), id);
+            self.places.push(self.place(member.deployment));
+            self.deployments.push(deployment);
+            members.push(Member {
+                deployment: id,
+                ..member.clone()
+            });
+        }
+        self.group_mut(group).members = Cow::Owned(members);
+        self.hidden.push(group);
+        Some(group)
+    }
+
+    /// Names with `*`, the most specific first: more letters outside the stars, then fewer stars.
+    pub(super) fn patterns(&self) -> Vec<Pattern> {
+        let mut patterns: Vec<Pattern> = (0u16..)
+            .zip(&self.groups)
+            .filter(|(_, group)| group.name.contains('*'))
+            .map(|(id, group)| Pattern {
+                pattern: group.name.clone(),
+                group: GroupId(id),
+            })
+            .collect();
+        patterns.sort_by_cached_key(|pattern| {
+            let stars = pattern.pattern.matches('*').count();
+            (
+                std::cmp::Reverse(pattern.pattern.len() - stars),
+                stars,
+                pattern.pattern.to_string(),
+            )
+        });
+        patterns
+    }
+}
+
+/// Whether a pattern matches a name.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    captures(pattern, name).is_some()
+}
+
+/// What each `*` of a pattern stands for in a name: each as little as it can, the last the rest.
+fn captures<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {
+    let mut pieces = pattern.split('*');
+    let mut rest = name.strip_prefix(pieces.next()?)?;
+    let mut captured = Vec::new();
+    let mut pieces: Vec<&str> = pieces.collect();
+    let last = pieces.pop()?;
+    for piece in pieces {
+        let at = rest.find(piece)?;
+        captured.push(&rest[..at]);
+        rest = &rest[at + piece.len()..];
+    }
+    captured.push(rest.strip_suffix(last)?);
+    Some(captured)
+}
+
+fn fill(model: &str, captured: &[&str]) -> String {
+    let mut captured = captured.iter();
+    let mut pieces = model.split('*');
+    let mut filled = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        filled.push_str(captured.next().copied().unwrap_or("*"));
+        filled.push_str(piece);
+    }
+    filled
+}
+
+/// A line of a group before references are followed.
+enum Slot {
+    Deployment(Member),
+    Reference {
+        target: String,
+        via: String,
+        weight: Option<f64>,
+        order: u32,
+        mark: Mark,
+    },
+}
+
+/// Reads `model_list`.
+pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Plan {
+    let mut plan = Plan {
+        groups: Vec::new(),
+        deployments: Vec::new(),
+        places: Vec::new(),
+        group_places: Vec::new(),
+        by_name: HashMap::new(),
+        by_id: HashMap::new(),
+        aliases: HashMap::new(),
+        stands_for: HashMap::new(),
+        hidden: Vec::new(),
+        dimension_change: Vec::new(),
+    };
+    let entries: Vec<&Node> = match root.get("model_list") {
+        Some(list) => list.items().iter().filter(|item| item.is_map()).collect(),
+        None => return plan,
+    };
+    let names: HashMap<&str, ()> = entries
+        .iter()
+        .filter_map(|entry| entry.get("model_name"))
+        .map(|name| (&*name.text, ()))
+        .collect();
+    let mut slots: Vec<Vec<Slot>> = Vec::new();
+    let mut seen = Seen::default();
+    for entry in &entries {
+        let Some(name) = group_name(entry, reader) else {
+            continue;
+        };
+        let group = match plan.by_name.get(&name) {
+            Some(id) => *id,
+            None => {
+                let mark = entry
+                    .entry("model_name")
+                    .map_or(entry.mark, |entry| entry.value.mark);
+                let Some(id) = plan.add_group(&name, mark) else {
+                    reader.findings.error(
+                        entry.mark,
+                        "more than 65,000 model groups in one file",
+                        None,
+                    );
+                    break;
+                };
+                slots.push(Vec::new());
+                id
+            }
+        };
+        let Some(params) = entry.get("litellm_params").filter(|params| params.is_map()) else {
+            reader.findings.error(
+                entry.mark,
+                format!("{} has no `litellm_params`", mask::quoted(&name)),
+                Some(
+                    "say at least which model answers: `litellm_params: {model: provider/model}`"
+                        .into(),
+                ),
+            );
+            continue;
+        };
+        let slot = match reference(params, &name, &names, reader) {
+            Some((target, mark)) => seen.reference(entry, &target, mark, reader),
+            None => match deployments::read(root, entry, group, reader) {
+                Some(read) => {
+                    let Some(member) = add(&mut plan, &mut seen, read, reader) else {
+                        break;
+                    };
+                    Slot::Deployment(member)
+                }
+                None => continue,
+            },
+        };
+        slots[usize::from(group.0)].push(slot);
+    }
+    follow(&mut plan, &slots, reader);
+    mirrors(&mut plan, seen.mirrors, reader);
+    plan
+}
+
+fn group_name(entry: &Node, reader: &mut Reader<'_>) -> Option<String> {
+    let Some(name) = entry.get("model_name") else {
+        reader.findings.error(
+            entry.mark,
+            "an entry without `model_name`",
+            Some("add the name that callers will use: `model_name: my-model`".into()),
+        );
+        return None;
+    };
+    let name = if name.is_scalar() {
+        reader.plain_of(name, "model_name")?
+    } else {
+        return None;
+    };
+    if name.is_empty() {
+        reader
+            .findings
+            .error(entry.mark, "`model_name` is empty", None);
+        return None;
+    }
+    Some(name)
+}
+
+/// A2-04: `model` names another entry of this file, and no provider sells a model of that name.
+fn reference(
+    params: &Node,
+    own: &str,
+    names: &HashMap<&str, ()>,
+    reader: &mut Reader<'_>,
+) -> Option<(String, Mark)> {
+    let model = params.get("model")?;
+    if &*model.text == own
+        || !names.contains_key(&*model.text)
+        || params.get("custom_llm_provider").is_some()
+        || deployments::is_provider_model(&model.text)
+    {
+        return None;
+    }
+    for entry in params.entries() {
+        if !matches!(&*entry.name, "model" | "weight" | "order") {
+            reader.findings.warning(
+                entry.mark,
+                format!(
+                    "`{}` has no effect: this entry refers to the group {}",
+                    entry.name,
+                    mask::quoted(&model.text)
+                ),
+                Some("write it at that group's own entries".into()),
+            );
+        }
+    }
+    Some((model.text.to_string(), model.mark))
+}
+
+/// What is seen on the way: ids with their places, and names to look up at the end.
+#[derive(Default)]
+struct Seen {
+    written: HashMap<String, Mark>,
+    made: HashMap<String, u32>,
+    mirrors: Vec<(DeploymentId, String, Mark)>,
+}
+
+impl Seen {
+    fn reference(
+        &mut self,
+        entry: &Node,
+        target: &str,
+        mark: Mark,
+        reader: &mut Reader<'_>,
+    ) -> Slot {
+        let params = entry.get("litellm_params").unwrap_or(entry);
+        let id = entry.get("model_info").and_then(|info| {
+            let mark = info.get("id")?.mark;
+            let id = reader.plain(info, "id")?;
+            self.write(&id, mark, reader);
+            Some(id)
+        });
+        reader.findings.note(
+            mark,
+            format!(
+                "{} is a group of this file: its deployments answer",
+                mask::quoted(target)
+            ),
+            Some("LiteLLM takes it for a provider's model and drops the entry".into()),
+        );
+        Slot::Reference {
+            target: target.to_owned(),
+            via: id.unwrap_or_else(|| target.to_owned()),
+            weight: reader.number(params, "weight"),
+            order: reader.small(params, "order").unwrap_or_default(),
+            mark,
+        }
+    }
+
+    fn write(&mut self, id: &str, mark: Mark, reader: &mut Reader<'_>) {
+        if let Some(first) = self.written.get(id) {
+            let place = reader.findings.place(*first);
+            reader.findings.error(
+                mark,
+                format!("the deployment id {} is used twice", mask::quoted(id)),
+                Some(format!("it stands in {place} already; ids must differ")),
+            );
+        } else {
+            self.written.insert(id.to_owned(), mark);
+        }
+    }
+}
+
+fn add(
+    plan: &mut Plan,
+    seen: &mut Seen,
+    read: deployments::Read,
+    reader: &mut Reader<'_>,
+) -> Option<Member> {
+    let deployments::Read {
+        mut deployment,
+        model_mark,
+        id_mark,
+        allow_dimension_change,
+        mirror,
+    } = read;
+    let Some(id) = u16::try_from(plan.deployments.len())
+        .ok()
+        .filter(|id| *id < u16::MAX)
+    else {
+        reader
+            .findings
+            .error(model_mark, "more than 65,000 deployments in one file", None);
+        return None;
+    };
+    let id = DeploymentId(id);
+    if let Some(mark) = id_mark {
+        seen.write(&deployment.id, mark, reader);
+    } else {
+        // Entries that are alike in all but a secret in clear get numbers.
+        let count = seen.made.entry(deployment.id.to_string()).or_default();
+        *count += 1;
+        if *count > 1 {
+            deployment.id = text(format!("{}-{count}", deployment.id));
+        }
+    }
+    seen.mirrors
+        .extend(mirror.map(|(name, mark)| (id, name, mark)));
+    if allow_dimension_change {
+        plan.dimension_change.push(id);
+    }
+    plan.by_id.entry(deployment.id.to_string()).or_insert(id);
+    let member = Member {
+        deployment: id,
+        weight: deployment.weight,
+        order: deployment.order,
+        via: None,
+    };
+    plan.deployments.push(deployment);
+    plan.places.push(model_mark);
+    Some(member)
+}
+
+/// Puts the members of the groups that are referred to in the place of the references.
+fn follow(plan: &mut Plan, slots: &[Vec<Slot>], reader: &mut Reader<'_>) {
+    let mut done: Vec<Option<Vec<Member>>> = vec![None; slots.len()];
+    for group in 0..slots.len() {
+        let mut way = Vec::new();
+        members(group, plan, slots, &mut done, &mut way, reader);
+    }
+    for (id, (members, slots)) in (0u16..).zip(done.into_iter().zip(slots)) {
+        plan.groups[usize::from(id)].members = Cow::Owned(members.unwrap_or_default());
+        if let [Slot::Reference { target, .. }] = &slots[..]
+            && let Some(target) = plan.by_name.get(target)
+        {
+            plan.stands_for.insert(GroupId(id), *target);
+        }
+    }
+}
+
+fn members(
+    group: usize,
+    plan: &Plan,
+    slots: &[Vec<Slot>],
+    done: &mut Vec<Option<Vec<Member>>>,
+    way: &mut Vec<usize>,
+    reader: &mut Reader<'_>,
+) -> Vec<Member> {
+    if let Some(members) = &done[group] {
+        return members.clone();
+    }
+    way.push(group);
+    let mut own: Vec<Member> = Vec::new();
+    for slot in &slots[group] {
+        match slot {
+            Slot::Deployment(member) => own.push(member.clone()),
+            Slot::Reference {
+                target,
+                via,
+                weight,
+                order,
+                mark,
+            } => {
+                let Some(next) = plan.by_name.get(target).map(|id| usize::from(id.0)) else {
+                    continue;
+                };
+                if way.contains(&next) || way.len() >= 100 {
+                    circle(plan, way, next, *mark, reader);
+                    continue;
+                }
+                let inner = members(next, plan, slots, done, way, reader);
+                let total: f64 = inner
+                    .iter()
+                    .map(|member| member.weight.unwrap_or(1.0))
+                    .sum();
+                for member in inner {
+                    if own
+                        .iter()
+                        .any(|known| known.deployment == member.deployment)
+                    {
+                        continue;
+                    }
+                    // The reference's share is divided as the group that it names divides its own.
+                    let share = weight
+                        .filter(|_| total > 0.0)
+                        .map(|weight| weight * member.weight.unwrap_or(1.0) / total);
+                    own.push(Member {
+                        deployment: member.deployment,
+                        weight: share.or(member.weight),
+                        order: if *order > 0 { *order } else { member.order },
+                        via: Some(text(via.clone())),
+                    });
+                }
+            }
+        }
+    }
+    way.pop();
+    done[group] = Some(own.clone());
+    own
+}
+
+fn circle(plan: &Plan, way: &[usize], next: usize, mark: Mark, reader: &mut Reader<'_>) {
+    let start = way
+        .iter()
+        .position(|group| *group == next)
+        .unwrap_or_default();
+    let names: Vec<String> = way[start..]
+        .iter()
+        .chain([&next])
+        .take(12)
+        .map(|group| mask::quoted(&plan.groups[*group].name))
+        .collect();
+    reader.findings.error(
+        mark,
+        format!(
+            "model groups refer to each other in a circle: {}",
+            names.join(" → ")
+        ),
+        Some("let one of them name a provider's model".into()),
+    );
+}
+
+/// `silent_model`, once every group is known.
+fn mirrors(plan: &mut Plan, asked: Vec<(DeploymentId, String, Mark)>, reader: &mut Reader<'_>) {
+    for (deployment, name, mark) in asked {
+        match plan.find(&name) {
+            Some(Target::Group(target)) => {
+                plan.deployments[usize::from(deployment.0)].mirror = Some(target);
+            }
+            _ => super::names::unknown(plan, &name, mark, reader),
+        }
+    }
+}
