@@ -1,5 +1,6 @@
 //! Findings with their places: paths, lines, carets, masks.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, Severity};
@@ -89,6 +90,8 @@ pub(crate) struct Findings {
 #[derive(Debug)]
 struct Finding {
     severity: Severity,
+    /// Said of the key as such; anything said of this use of it is stronger.
+    general: bool,
     mark: Mark,
     what: String,
     help: Option<String>,
@@ -111,28 +114,51 @@ impl Findings {
     }
 
     pub(crate) fn error(&mut self, mark: Mark, what: impl Into<String>, help: Option<String>) {
-        self.push(Severity::Error, mark, what.into(), help);
+        self.push(Finding {
+            severity: Severity::Error,
+            general: false,
+            mark,
+            what: what.into(),
+            help,
+        });
     }
 
     pub(crate) fn warning(&mut self, mark: Mark, what: impl Into<String>, help: Option<String>) {
-        self.push(Severity::Warning, mark, what.into(), help);
+        self.push(Finding {
+            severity: Severity::Warning,
+            general: false,
+            mark,
+            what: what.into(),
+            help,
+        });
     }
 
     pub(crate) fn note(&mut self, mark: Mark, what: impl Into<String>, help: Option<String>) {
-        self.push(Severity::Note, mark, what.into(), help);
+        self.push(Finding {
+            severity: Severity::Note,
+            general: false,
+            mark,
+            what: what.into(),
+            help,
+        });
     }
 
-    fn push(&mut self, severity: Severity, mark: Mark, what: String, help: Option<String>) {
-        if severity == Severity::Error {
-            self.errors += 1;
-        }
-        if self.found.len() < MOST || (severity == Severity::Error && self.errors <= MOST) {
-            self.found.push(Finding {
-                severity,
-                mark,
-                what,
-                help,
-            });
+    /// A note on a key as such, which is left out where something is said of its value.
+    pub(crate) fn remark(&mut self, mark: Mark, what: String) {
+        self.push(Finding {
+            severity: Severity::Note,
+            general: true,
+            mark,
+            what,
+            help: None,
+        });
+    }
+
+    fn push(&mut self, finding: Finding) {
+        let error = finding.severity == Severity::Error;
+        self.errors += usize::from(error);
+        if self.found.len() < MOST || (error && self.errors <= MOST) {
+            self.found.push(finding);
         } else {
             self.left_out += 1;
         }
@@ -185,6 +211,13 @@ impl Findings {
 
     /// Every finding with path, line and caret, sorted by place.
     pub(crate) fn finish(mut self, root: Option<&Node>) -> Vec<Diagnostic> {
+        let special = self.found.iter().filter(|one| !one.general);
+        // A value's number follows its key's.
+        let special: HashSet<u32> = special
+            .flat_map(|one| [one.mark.id, one.mark.id.saturating_sub(1)])
+            .collect();
+        self.found
+            .retain(|one| !one.general || !special.contains(&one.mark.id));
         self.found.sort_by_key(|one| {
             let Mark {
                 file, line, column, ..
@@ -225,6 +258,7 @@ impl Findings {
             mark,
             what,
             help,
+            ..
         } = one;
         let source = self.sources.get(mark.file as usize);
         let line = source.map_or("", |source| source.line(mark.line));

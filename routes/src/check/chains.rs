@@ -82,10 +82,13 @@ pub(super) fn apply(root: &Node, plan: &mut Plan, router: &mut Router, reader: &
     let own: Vec<Option<Mark>> = (0..chains.plan.groups.len())
         .map(|at| {
             let group = GroupId(u16::try_from(at).unwrap_or(u16::MAX));
-            chains.own(group, Class::Any).first().map(|(_, mark)| *mark)
+            let mut own = chains.own(group, Class::Any).into_iter();
+            own.find(|(target, _)| *target != Target::Group(group))
+                .map(|(_, mark)| mark)
         })
         .collect();
     for ((group, [any, window, policy]), mark) in plan.groups.iter_mut().zip(flat).zip(own) {
+        // A fallback to the group itself was said already.
         if let (true, Some(mark)) = (any.is_empty(), mark) {
             reader.findings.note(
                 mark,
@@ -113,7 +116,10 @@ pub(super) fn fragment(root: &Node, reader: &mut Reader<'_>) {
         written(root, class, reader);
     }
     reader.findings.note(
-        Mark { id: 0, ..root.mark },
+        root.entries().first().map_or(root.mark, |entry| Mark {
+            id: 0,
+            ..entry.mark
+        }),
         "a fragment without `model_list`: the names of groups in it cannot be checked",
         Some("name this file under `include:` of the file that has the `model_list`".into()),
     );
@@ -397,6 +403,14 @@ impl Chains<'_> {
             tried: HashSet::from([Target::Group(group)]),
             list: Vec::new(),
         };
+        // What the group only stands for was tried with it.
+        let mut same = group;
+        while let Some(referred) = self.plan.stands_for.get(&same) {
+            if !chain.tried.insert(Target::Group(*referred)) {
+                break;
+            }
+            same = *referred;
+        }
         if class != Class::Any {
             let own = self.own(group, class);
             if own.is_empty() {

@@ -137,7 +137,7 @@ fn database(root: &Node, map: &Node, reader: &mut Reader<'_>) -> Option<Secret> 
         );
     }
     let entry = main.or(other)?;
-    reader.secret_of(&entry.value, "database_url")
+    reader.secret_of(&entry.value, &entry.name)
 }
 
 /// A5-04: seconds, which many take for dollars.

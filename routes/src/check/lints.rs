@@ -15,7 +15,6 @@ const NEEDED: &[Capabilities] = &[
     Capabilities::VISION,
     Capabilities::PDF,
     Capabilities::SCHEMA,
-    Capabilities::COMPUTER_USE,
     Capabilities::AUDIO_IN,
     Capabilities::AUDIO_OUT,
     Capabilities::VIDEO_IN,

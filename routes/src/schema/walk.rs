@@ -43,29 +43,31 @@ struct Use {
 
 /// One note per key, however often it stands there.
 fn note(findings: &mut Findings, first: &Use, count: usize) {
+    use Section::{CacheParams, Guardrail, GuardrailParams, StrategyArgs};
     let key = first.key;
     let more = if count > 1 {
         format!(" ({count} times in this file)")
     } else {
         String::new()
     };
+    let name = key.name;
     match key.verdict {
         Verdict::Honoured | Verdict::Better(_) | Verdict::Rejected(_) => {}
-        Verdict::Later => findings.note(
-            first.mark,
-            format!(
-                "`{}` is read and kept, but has no effect yet{more}",
-                key.name
-            ),
-            None,
-        ),
-        Verdict::Differs(why) => {
-            findings.note(first.mark, format!("`{}`: {why}{more}", key.name), None);
+        // What is said of the map holds for all of it.
+        Verdict::Later
+            if matches!(
+                key.section,
+                CacheParams | Guardrail | GuardrailParams | StrategyArgs
+            ) => {}
+        Verdict::Later => {
+            let what = format!("`{name}` is read and kept, but has no effect yet{more}");
+            findings.note(first.mark, what, None);
         }
+        Verdict::Differs(why) => findings.remark(first.mark, format!("`{name}`: {why}{more}")),
         Verdict::Ignored(why) => {
             findings.note(
                 first.mark,
-                format!("`{}` has no effect: {why}{more}", key.name),
+                format!("`{name}` has no effect: {why}{more}"),
                 None,
             );
         }
