@@ -4,6 +4,7 @@ pub mod catalog;
 mod check;
 mod defaults;
 pub mod diagnostic;
+pub mod doctor;
 #[cfg(feature = "emit")]
 pub mod emit;
 mod include;
@@ -19,6 +20,8 @@ pub mod table;
 pub mod usd;
 mod yaml;
 
+#[cfg(feature = "emit")]
+pub use emit::compile;
 pub use literal::Literals;
 pub use load::{Loaded, Outcome, load, load_file};
 pub use locate::Used;

@@ -21,7 +21,7 @@ pub struct Compiled {
 ///
 /// What comes in is a module's worth of items, so give it a module:
 ///
-/// ```ignore
+/// ```text
 /// mod routes {
 ///     pointsman_routes::include_routes!();
 /// }

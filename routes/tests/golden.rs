@@ -5,9 +5,11 @@
 #[path = "golden/every_value.rs"]
 mod every_value;
 
+use std::path::Path;
+
 use pointsman_routes::emit::source;
-use pointsman_routes::lookup::Table;
-use pointsman_routes::table::{GroupId, Routes, Target};
+use pointsman_routes::table::{DeploymentId, GroupId, Routes, Target};
+use pointsman_routes::{Compiled, Table, load_file};
 
 #[expect(unreachable_pub, reason = "the source is written for a public module")]
 mod every_value_compiled {
@@ -17,6 +19,57 @@ mod every_value_compiled {
 #[expect(unreachable_pub, reason = "the source is written for a public module")]
 mod empty_compiled {
     include!("fixtures/values/empty.rs");
+}
+
+#[expect(unreachable_pub, reason = "the source is written for a public module")]
+mod balanced_compiled {
+    include!("fixtures/ok/balanced.rs");
+}
+
+#[expect(unreachable_pub, reason = "the source is written for a public module")]
+mod wildcards_compiled {
+    include!("fixtures/ok/wildcards.rs");
+}
+
+#[test]
+fn a_file_with_aliases_and_fallbacks_compiles() {
+    use balanced_compiled::{COMPILED, ModelGroup};
+    assert_golden_file("balanced", &COMPILED);
+    assert_eq!(ModelGroup::ALL.map(ModelGroup::name), ["gpt-4o", "llama"]);
+    assert_eq!(ModelGroup::try_from("gpt-4"), Ok(ModelGroup::Gpt4o));
+    assert_eq!(ModelGroup::try_from("old"), Ok(ModelGroup::Gpt4o));
+    let table = Table::compiled(&COMPILED);
+    assert_eq!(
+        table
+            .names()
+            .map(|name| name.name.as_ref())
+            .collect::<Vec<_>>(),
+        ["gpt-4", "gpt-4o", "llama"]
+    );
+    let by_id = table.resolve("azure-west").map(|found| found.target);
+    assert_eq!(by_id, Some(Target::Deployment(DeploymentId(0))));
+}
+
+#[test]
+fn a_file_with_wildcards_compiles() {
+    use wildcards_compiled::{COMPILED, ModelGroup};
+    assert_golden_file("wildcards", &COMPILED);
+    let all = [
+        ModelGroup::OpenaiAny,
+        ModelGroup::Any,
+        ModelGroup::Self2,
+        ModelGroup::N4oMini,
+    ];
+    assert_eq!(ModelGroup::ALL, all);
+    let table = Table::compiled(&COMPILED);
+    let found = table.resolve("openai/o3").expect("the pattern matches");
+    assert_eq!(found.target, Target::Group(ModelGroup::OpenaiAny.id()));
+    assert_eq!(found.wildcard, Some("o3"));
+    let found = table.resolve("whatever").expect("the star matches");
+    assert_eq!(
+        (found.target, found.wildcard),
+        (Target::Group(ModelGroup::Any.id()), Some("whatever"))
+    );
 }
 
 #[test]
@@ -73,16 +126,36 @@ fn both_lookups_agree() {
     );
 }
 
-/// Compares the source of a table with the file of its name.
-fn assert_golden(name: &str, routes: &Routes) {
+/// Compares what a file compiles to with the source beside it, and with what was compiled from that.
+fn assert_golden_file(name: &str, compiled: &'static Compiled) {
     let path = format!(
-        "{}/tests/fixtures/values/{name}.rs",
+        "{}/tests/fixtures/ok/{name}.yaml",
         env!("CARGO_MANIFEST_DIR")
     );
-    let written = source(routes, &format!("{name}.yaml"));
+    let outcome = load_file(Path::new(&path));
+    let loaded = outcome
+        .loaded
+        .unwrap_or_else(|| panic!("{:#?}", outcome.diagnostics));
+    assert_source(
+        &format!("ok/{name}"),
+        &format!("{name}.yaml"),
+        &loaded.routes,
+    );
+    assert_eq!(*compiled.routes, loaded.routes);
+    assert_eq!(Table::compiled(compiled), Table::loaded(loaded.routes));
+}
+
+/// Compares the source of a table that no file gave with the file of its name.
+fn assert_golden(name: &str, routes: &Routes) {
+    assert_source(&format!("values/{name}"), &format!("{name}.yaml"), routes);
+}
+
+fn assert_source(stored: &str, file: &str, routes: &Routes) {
+    let path = format!("{}/tests/fixtures/{stored}.rs", env!("CARGO_MANIFEST_DIR"));
+    let written = source(routes, file);
     assert_eq!(
         written,
-        source(routes, &format!("{name}.yaml")),
+        source(routes, file),
         "the same table gives the same bytes"
     );
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

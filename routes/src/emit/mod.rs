@@ -4,8 +4,11 @@
 //! line of the file that each comes from, an enum of the groups, one `match` over the names. It is
 //! data only. The same table gives the same bytes.
 
+mod build;
 mod code;
 mod names;
+
+pub use build::compile;
 
 use std::collections::BTreeSet;
 
@@ -201,6 +204,8 @@ fn model_groups(routes: &Routes, file: &str, names: &GroupNames) -> Vec<TokenStr
     ]
 }
 
+/// One `match` over the bytes of a name: of that the compiler makes a tree of comparisons, which a
+/// thousand names hardly slow down, while of texts it makes a row of them.
 fn lookup(routes: &Routes, file: &str, names: &GroupNames) -> TokenStream {
     let doc = format!(" What an exact name of `{}` stands for.", plain(file));
     if routes.names.is_empty() {
@@ -213,7 +218,7 @@ fn lookup(routes: &Routes, file: &str, names: &GroupNames) -> TokenStream {
     }
     let mut targets: Vec<(Target, Vec<Literal>)> = Vec::new();
     for known in routes.names.iter() {
-        let name = Literal::string(&known.name);
+        let name = Literal::byte_string(known.name.as_bytes());
         match targets
             .iter_mut()
             .find(|(target, _)| *target == known.target)
@@ -235,7 +240,7 @@ fn lookup(routes: &Routes, file: &str, names: &GroupNames) -> TokenStream {
     quote! {
         #[doc = #doc]
         pub fn lookup(name: &str) -> Option<Target> {
-            let target = match name {
+            let target = match name.as_bytes() {
                 #(#arms,)*
                 _ => return None,
             };
