@@ -37,7 +37,7 @@ pub(crate) fn name_is_secret(name: &str) -> bool {
         return false;
     }
     PARTS.iter().any(|part| name.contains(part))
-        || (name.ends_with("token") && !name.ends_with("per_token"))
+        || (name.ends_with("token") && !name.ends_with("per_token") && !name.starts_with("max_"))
         || (name.ends_with("_key") && !name.ends_with("public_key"))
         || name == "key"
 }

@@ -52,23 +52,29 @@ pub(super) fn read(
     let info = entry.get("model_info").unwrap_or(&empty);
     let metadata = entry.get("metadata").unwrap_or(&empty);
 
-    let Some(model_node) = params.get("model") else {
+    let mock = mock(params);
+    let model_mark = params.get("model").map_or(own.mark, |node| node.mark);
+    let litellm_model = reader.plain(params, "model");
+    if params.get("model").is_none() {
         reader.findings.error(
             own.mark,
             "`litellm_params` without `model`",
             Some("name provider and model: `model: openai/gpt-4o`".into()),
         );
-        return None;
-    };
-    let litellm_model = reader.plain(params, "model")?;
-    let mock = mock(params);
-    let (provider, model) = answerer(params, &litellm_model, model_node, mock.is_some(), reader)?;
+    }
+    let answerer = litellm_model
+        .as_deref()
+        .and_then(|model| answerer(params, model, model_mark, mock.is_some(), reader));
+    // Without a provider there is no deployment, but the rest of the entry is checked all the same.
+    let complete = answerer.is_some();
+    let (provider, model) = answerer.unwrap_or((catalog::known("openai"), String::new()));
+    let litellm_model = litellm_model.unwrap_or_default();
     let (id, id_mark) = id(entry, params, info, reader);
 
     let mut deployment = Deployment {
         id,
         group,
-        litellm_model: text(litellm_model.clone()),
+        litellm_model: text(litellm_model),
         model: text(model),
         provider: Cow::Borrowed(provider),
         api_base: reader
@@ -109,13 +115,15 @@ pub(super) fn read(
         ..Deployment::EMPTY
     };
     models::describe(&mut deployment, params, info, metadata, reader);
-    needs_base(&deployment, params, model_node.mark, reader);
+    if complete {
+        needs_base(&deployment, params, model_mark, reader);
+    }
     let mirror = params
         .get("silent_model")
         .and_then(|node| Some((reader.plain_of(node, "silent_model")?, node.mark)));
-    Some(Read {
+    complete.then(|| Read {
         deployment,
-        model_mark: model_node.mark,
+        model_mark,
         id_mark,
         allow_dimension_change: reader
             .flag(params, "allow_dimension_change")
@@ -191,7 +199,7 @@ fn with_credentials<'n>(root: &Node, own: &'n Node, reader: &mut Reader<'_>) -> 
 fn answerer(
     params: &Node,
     written: &str,
-    node: &Node,
+    mark: Mark,
     mocked: bool,
     reader: &mut Reader<'_>,
 ) -> Option<(&'static Provider, String)> {
@@ -209,7 +217,7 @@ fn answerer(
     {
         if rest.is_empty() {
             reader.findings.error(
-                node.mark,
+                mark,
                 format!("no model after {}", mask::quoted(written)),
                 None,
             );
@@ -225,12 +233,12 @@ fn answerer(
         return Some((openai, written.to_owned()));
     }
     if let Some((prefix, _)) = written.split_once('/') {
-        unknown_provider(prefix, node.mark, reader);
+        unknown_provider(prefix, mark, reader);
         return None;
     }
     if written == "*" {
         reader.findings.error(
-            node.mark,
+            mark,
             "a bare `*` names no provider",
             Some("write one entry per provider: `openai/*`, `anthropic/*`".into()),
         );
@@ -246,7 +254,7 @@ fn answerer(
         None => format!("write the provider before it: `openai/{}`", short(written)),
     };
     reader.findings.error(
-        node.mark,
+        mark,
         format!("nobody is known to sell a model {}", mask::quoted(written)),
         Some(help),
     );

@@ -239,6 +239,8 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Plan {
     let mut seen = Seen::default();
     for entry in &entries {
         let Some(name) = group_name(entry, reader) else {
+            // The rest of the entry is checked all the same.
+            deployments::read(root, entry, GroupId(0), reader);
             continue;
         };
         let group = match plan.by_name.get(&name) {
@@ -260,14 +262,14 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Plan {
             }
         };
         let Some(params) = entry.get("litellm_params").filter(|params| params.is_map()) else {
-            reader.findings.error(
-                entry.mark,
-                format!("{} has no `litellm_params`", mask::quoted(&name)),
-                Some(
-                    "say at least which model answers: `litellm_params: {model: provider/model}`"
-                        .into(),
-                ),
-            );
+            // Another type was said already.
+            if entry.get("litellm_params").is_none() {
+                reader.findings.error(
+                    entry.mark,
+                    format!("{} has no `litellm_params`", mask::quoted(&name)),
+                    Some("say at least which model answers: `litellm_params: {model: provider/model}`".into()),
+                );
+            }
             continue;
         };
         let slot = match reference(params, &name, &names, reader) {

@@ -394,7 +394,7 @@ fn variable_for(name: &str) -> String {
         .collect();
     match name.as_str() {
         "MASTER_KEY" => "LITELLM_MASTER_KEY".into(),
-        "CONNECTION_STRING" | "URL" => "DATABASE_URL".into(),
+        "CONNECTION_STRING" => "DATABASE_URL".into(),
         "API_KEY" | "KEY" | "" => "NAME".into(),
         _ => name,
     }

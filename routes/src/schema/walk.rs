@@ -164,7 +164,8 @@ impl Walk<'_> {
         self.hide_by_name(&entry.name, &entry.value);
         let name = mask::quoted(&entry.name);
         let near = nearest(&entry.name, keys_of(section).iter().map(|key| key.name), 1);
-        // Providers and callers add fields of their own here, and LiteLLM passes them on.
+        // Providers and callers add fields of their own here, and LiteLLM passes them on. Short names
+        // are near to many: there, only letters in another order count as a mistake.
         let open = match section {
             Section::Params => Some("it is sent to the provider as a field of the request"),
             Section::Info | Section::Metadata | Section::GuardrailParams => {
@@ -172,7 +173,10 @@ impl Walk<'_> {
             }
             _ => None,
         };
-        match (near.first(), open) {
+        let near = near.first().filter(|near| {
+            open.is_none() || near.len() >= 6 || letters(near) == letters(&entry.name)
+        });
+        match (near, open) {
             (None, Some(fate)) => {
                 self.findings.note(
                     entry.mark,
@@ -226,19 +230,28 @@ impl Walk<'_> {
     }
 }
 
+fn letters(name: &str) -> Vec<char> {
+    let mut letters: Vec<char> = name.chars().collect();
+    letters.sort_unstable();
+    letters
+}
+
 /// The section in which a misplaced key belongs.
 fn elsewhere(name: &str, section: Section) -> Option<String> {
-    use Section::{General, Info, Params, Router, Settings, Top};
-    [Top, Settings, Router, General, Params, Info]
+    use Section::{Entry, General, Info, Params, Router, Settings, Top};
+    let found = [Top, Settings, Router, General, Params, Info]
         .into_iter()
         .filter(|other| *other != section)
-        .find_map(|other| {
-            let key = find(other, name)?;
-            Some(match other.path() {
-                "" => format!("`{}` belongs at the top level", key.name),
-                path => format!("`{}` belongs under `{path}`", key.name),
-            })
-        })
+        .find_map(|other| find(other, name));
+    // What is written one level too high is often mistyped, too.
+    let found = found.or_else(|| {
+        let near = nearest(name, keys_of(Params).iter().map(|key| key.name), 1);
+        find(Params, near.first().filter(|_| section == Entry)?)
+    })?;
+    Some(match found.section.path() {
+        "" => format!("`{}` belongs at the top level", found.name),
+        path => format!("`{}` belongs under `{path}`", found.name),
+    })
 }
 
 /// Whether a scalar is a reference to the environment.
