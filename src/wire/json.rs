@@ -1,0 +1,406 @@
+//! Reads the top level of a JSON object and leaves the rest alone.
+//!
+//! A gateway needs a handful of members of a body that may hold megabytes of images. [`members`]
+//! walks the top level and steps over each value without looking inside it further than to find
+//! its end, at the speed of `memchr`. What it promises: the top level is well-formed JSON, and each
+//! value is a scalar or a pair of matching brackets with closed strings. What it does not look at:
+//! the grammar inside nested values; [`check`] does, at a price.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::IgnoredAny;
+
+/// Why a text is not the JSON that was hoped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It ends too early.
+    Truncated,
+    /// The top level is not an object.
+    NotAnObject,
+    /// This byte does not belong here.
+    Unexpected(usize),
+    /// Not UTF-8 from this byte on.
+    NotUtf8(usize),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Truncated => f.write_str("the text ends before the object does"),
+            Self::NotAnObject => f.write_str("the top level is not an object"),
+            Self::Unexpected(at) => write!(f, "unexpected character at byte {at}"),
+            Self::NotUtf8(at) => write!(f, "not UTF-8 at byte {at}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// A member of the top-level object, as byte positions in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Of the opening quote of its name.
+    pub start: usize,
+    /// One past the closing quote of its name.
+    pub name_end: usize,
+    /// Of the first byte of its value.
+    pub value_start: usize,
+    /// One past the last byte of its value.
+    pub end: usize,
+    /// One past the value of the member before it, or past the opening brace.
+    pub before: usize,
+    /// Whether the name holds an escape and must be [decoded](name) before it is compared.
+    pub escaped: bool,
+}
+
+impl Member {
+    /// The value's bytes.
+    pub fn value<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.value_start..self.end]
+    }
+
+    /// The bytes between the quotes of its name.
+    pub fn raw_name<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.start + 1..self.name_end - 1]
+    }
+
+    /// Where its value stands.
+    pub fn value_range(&self) -> Range<usize> {
+        self.value_start..self.end
+    }
+}
+
+/// Calls `visit` for each member of the object that `text` is; returns the position of its closing
+/// brace.
+pub fn members(text: &[u8], mut visit: impl FnMut(Member)) -> Result<usize, Fault> {
+    let mut at = skip_space(text, 0);
+    match text.get(at) {
+        Some(b'{') => at += 1,
+        Some(_) => return Err(Fault::NotAnObject),
+        None => return Err(Fault::Truncated),
+    }
+    let mut before = at;
+    at = skip_space(text, at);
+    if text.get(at) == Some(&b'}') {
+        return end_of_text(text, at);
+    }
+    loop {
+        let start = at;
+        let (name_end, escaped) = skip_string(text, at)?;
+        at = expect(text, skip_space(text, name_end), b':')?;
+        let value_start = skip_space(text, at);
+        let end = skip_value(text, value_start)?;
+        visit(Member {
+            start,
+            name_end,
+            value_start,
+            end,
+            before,
+            escaped,
+        });
+        before = end;
+        at = skip_space(text, end);
+        match text.get(at) {
+            Some(b',') => at = skip_space(text, at + 1),
+            Some(b'}') => return end_of_text(text, at),
+            Some(_) => return Err(Fault::Unexpected(at)),
+            None => return Err(Fault::Truncated),
+        }
+    }
+}
+
+/// Checks the whole grammar of `text`, nested values and all, to a depth of 128.
+pub fn check(text: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(text).is_ok()
+}
+
+/// The string that a JSON string literal (quotes and all) stands for.
+pub fn string(literal: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
+    let inner = literal.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    if memchr::memchr(b'\\', inner).is_none() {
+        return std::str::from_utf8(inner).ok().map(Into::into);
+    }
+    serde_json::from_slice::<String>(literal)
+        .ok()
+        .map(Into::into)
+}
+
+/// Appends `text` to `out` as a JSON string literal.
+pub fn push_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut kept = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let escape: &[u8] = match byte {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            0..=0x1f => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(&bytes[kept..at]);
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+                kept = at + 1;
+                continue;
+            }
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[kept..at]);
+        out.extend_from_slice(escape);
+        kept = at + 1;
+    }
+    out.extend_from_slice(&bytes[kept..]);
+    out.push(b'"');
+}
+
+fn end_of_text(text: &[u8], brace: usize) -> Result<usize, Fault> {
+    match skip_space(text, brace + 1) {
+        end if end == text.len() => Ok(brace),
+        extra => Err(Fault::Unexpected(extra)),
+    }
+}
+
+fn expect(text: &[u8], at: usize, byte: u8) -> Result<usize, Fault> {
+    match text.get(at) {
+        Some(found) if *found == byte => Ok(at + 1),
+        Some(_) => Err(Fault::Unexpected(at)),
+        None => Err(Fault::Truncated),
+    }
+}
+
+fn skip_space(text: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\t' | b'\r') = text.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// Returns the position past the closing quote, and whether there was an escape.
+fn skip_string(text: &[u8], at: usize) -> Result<(usize, bool), Fault> {
+    let mut at = expect(text, at, b'"')?;
+    let mut escaped = false;
+    loop {
+        let rest = text.get(at..).ok_or(Fault::Truncated)?;
+        let found = memchr::memchr2(b'"', b'\\', rest).ok_or(Fault::Truncated)?;
+        if rest[found] == b'"' {
+            return Ok((at + found + 1, escaped));
+        }
+        escaped = true;
+        at += found + 2;
+    }
+}
+
+fn skip_value(text: &[u8], at: usize) -> Result<usize, Fault> {
+    match text.get(at) {
+        Some(b'"') => skip_string(text, at).map(|(end, _)| end),
+        Some(b'{') => skip_nested(text, at, b'{', b'}'),
+        Some(b'[') => skip_nested(text, at, b'[', b']'),
+        Some(_) => skip_scalar(text, at),
+        None => Err(Fault::Truncated),
+    }
+}
+
+/// In well-formed JSON the end of an object can be found by counting braces alone, and that of an
+/// array by counting brackets alone, as long as strings are stepped over.
+fn skip_nested(text: &[u8], at: usize, open: u8, close: u8) -> Result<usize, Fault> {
+    let mut depth = 1usize;
+    let mut at = at + 1;
+    loop {
+        let rest = text.get(at..).ok_or(Fault::Truncated)?;
+        let found = memchr::memchr3(b'"', open, close, rest).ok_or(Fault::Truncated)?;
+        at += found;
+        if rest[found] == b'"' {
+            at = skip_string(text, at)?.0;
+            continue;
+        }
+        at += 1;
+        if rest[found] == open {
+            depth += 1;
+            continue;
+        }
+        depth -= 1;
+        if depth == 0 {
+            return Ok(at);
+        }
+    }
+}
+
+fn skip_scalar(text: &[u8], at: usize) -> Result<usize, Fault> {
+    let length = text[at..]
+        .iter()
+        .position(|byte| matches!(byte, b',' | b'}' | b' ' | b'\n' | b'\t' | b'\r'))
+        .ok_or(Fault::Truncated)?;
+    let scalar = &text[at..at + length];
+    match scalar {
+        b"true" | b"false" | b"null" => Ok(at + length),
+        _ if is_number(scalar) => Ok(at + length),
+        _ => Err(Fault::Unexpected(at)),
+    }
+}
+
+/// RFC 8259, section 6.
+fn is_number(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let whole = digits(text);
+    if whole == 0 || (whole > 1 && text[0] == b'0') {
+        return false;
+    }
+    let mut rest = &text[whole..];
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let count = digits(fraction);
+        if count == 0 {
+            return false;
+        }
+        rest = &fraction[count..];
+    }
+    if let Some(exponent) = rest.strip_prefix(b"e").or(rest.strip_prefix(b"E")) {
+        let exponent = exponent
+            .strip_prefix(b"+")
+            .or(exponent.strip_prefix(b"-"))
+            .unwrap_or(exponent);
+        let count = digits(exponent);
+        return count > 0 && count == exponent.len();
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names(text: &str) -> Result<Vec<(String, String)>, Fault> {
+        let bytes = text.as_bytes();
+        let mut found = Vec::new();
+        members(bytes, |member| {
+            found.push((
+                String::from_utf8_lossy(member.raw_name(bytes)).into_owned(),
+                String::from_utf8_lossy(member.value(bytes)).into_owned(),
+            ));
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn members_are_found_with_their_values() {
+        let found = names(r#" { "a" : 1 , "b":"x\"}", "c":[1,[2,"]"]],"d":{"e":{"}":1}} } "#);
+        let expected = [
+            ("a", "1"),
+            ("b", r#""x\"}""#),
+            ("c", r#"[1,[2,"]"]]"#),
+            ("d", r#"{"e":{"}":1}}"#),
+        ];
+        assert_eq!(
+            found.unwrap(),
+            expected
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec()
+        );
+        assert_eq!(names("{}"), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        assert_eq!(names("[1]"), Err(Fault::NotAnObject));
+        assert_eq!(names("\"x\""), Err(Fault::NotAnObject));
+        assert_eq!(names(""), Err(Fault::Truncated));
+        for text in [
+            "{",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1",
+            "{\"a\":\"",
+            "{\"a\":[",
+            "{\"a\":[\"]",
+            "{\"a\":\"\\",
+        ] {
+            assert_eq!(names(text), Err(Fault::Truncated), "{text}");
+        }
+        for text in [
+            "{,}",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "{a:1}",
+            "{\"a\":01}",
+            "{\"a\":1}x",
+            "{\"a\":nul}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":+1}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":1e}",
+            "{\"a\":}",
+        ] {
+            assert!(matches!(names(text), Err(Fault::Unexpected(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_are_written_so_that_they_read_back() {
+        for text in ["", "plain", "q\"b\\n\n\r\t\u{1}\u{1f}é\u{2028}"] {
+            let mut out = Vec::new();
+            push_string(&mut out, text);
+            assert_eq!(string(&out).as_deref(), Some(text));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_object_that_serde_reads_is_read_alike(
+            entries in proptest::collection::vec(("[a-z\\\\\"é]{0,6}", any_json()), 0..8),
+        ) {
+            let object = entries.into_iter().collect::<serde_json::Map<_, _>>();
+            for text in [
+                serde_json::to_string(&object).unwrap(),
+                serde_json::to_string_pretty(&object).unwrap(),
+            ] {
+                let bytes = text.as_bytes();
+                let object: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_str(&text).unwrap();
+                let mut seen = Vec::new();
+                members(bytes, |member| seen.push(member)).unwrap();
+                prop_assert_eq!(seen.len(), object.len());
+                for member in seen {
+                    let name = string(&bytes[member.start..member.name_end]).unwrap();
+                    let value: serde_json::Value =
+                        serde_json::from_slice(member.value(bytes)).unwrap();
+                    prop_assert_eq!(&object[name.as_ref()], &value);
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = members(&text, |_| ());
+        }
+
+        #[test]
+        fn what_it_refuses_serde_refuses_too(text in "[{}\\[\\]\",:0-9a-e\\\\ .+-]{0,24}") {
+            if members(text.as_bytes(), |_| ()).is_err() {
+                prop_assert!(serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text).is_err());
+            }
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            "[a-z\"\\\\\\[\\]{}\n é]{0,12}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                proptest::collection::hash_map("[a-z\"]{0,4}", inner, 0..4)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! The shapes of the public protocols: data only, no decisions.
+
+pub mod json;
+pub mod openai;
+pub mod splice;
+pub mod sse;
