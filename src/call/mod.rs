@@ -1,0 +1,268 @@
+//! The values that travel: a [`Call`] on the way in, an [`Attempt`] at each deployment, an
+//! [`Answer`] on the way back.
+
+pub mod peek;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use pointsman_routes::table::{DeploymentId, GroupId, Target};
+
+pub use self::peek::{Field, Peek};
+use crate::live::Live;
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// What metrics and logs call the key: the hexadecimal digest, or `litellm_proxy_master_key`.
+    pub key: Arc<str>,
+    /// The key's alias.
+    pub alias: Option<Arc<str>>,
+    /// Whether it may administer the gateway.
+    pub admin: bool,
+}
+
+impl Principal {
+    /// The holder of the master key.
+    pub fn master() -> Self {
+        Self {
+            key: "litellm_proxy_master_key".into(),
+            alias: None,
+            admin: true,
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// `/chat/completions`.
+    Chat,
+    /// `/completions`.
+    Completions,
+    /// `/embeddings`.
+    Embeddings,
+}
+
+impl Route {
+    /// The path below `/v1`.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/chat/completions",
+            Self::Completions => "/completions",
+            Self::Embeddings => "/embeddings",
+        }
+    }
+
+    /// LiteLLM's `call_type`.
+    pub const fn call_type(self) -> &'static str {
+        match self {
+            Self::Chat => "acompletion",
+            Self::Completions => "atext_completion",
+            Self::Embeddings => "aembedding",
+        }
+    }
+
+    /// The member that a request must have.
+    pub const fn required(self) -> Field {
+        match self {
+            Self::Chat => Field::Messages,
+            Self::Completions => Field::Prompt,
+            Self::Embeddings => Field::Input,
+        }
+    }
+}
+
+/// A request, read once.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `x-litellm-call-id`.
+    pub id: HeaderValue,
+    /// The table in force when it came; it holds to the end.
+    pub live: Arc<Live>,
+    /// Who asks.
+    pub principal: Arc<Principal>,
+    /// What is asked for.
+    pub route: Route,
+    /// The model, as the caller wrote it.
+    pub asked: Arc<str>,
+    /// What that name stands for.
+    pub target: Target,
+    /// The body as it came.
+    pub body: Bytes,
+    /// What is known of the body.
+    pub peek: Peek,
+    /// The caller wants usage at the end of its stream.
+    pub wants_usage: bool,
+    /// Deadline of an attempt, if the caller set one.
+    pub timeout: Option<Duration>,
+    /// Deadline of the first chunk, if the caller set one.
+    pub stream_timeout: Option<Duration>,
+    /// When its head had been read.
+    pub arrived: Instant,
+}
+
+impl Call {
+    /// The group that answers, or that holds the deployment that does.
+    pub fn group(&self) -> GroupId {
+        match self.target {
+            Target::Group(group) => group,
+            Target::Deployment(deployment) => self.live.deployment(deployment).group,
+        }
+    }
+
+    /// A deployment's model as its provider knows it, `*` filled with what the caller's name
+    /// matched.
+    pub fn model_of(&self, deployment: DeploymentId) -> Cow<'_, str> {
+        let model = &*self.live.deployment(deployment).model;
+        if !model.contains('*') {
+            return Cow::Borrowed(model);
+        }
+        self.live
+            .table()
+            .resolve(&self.asked)
+            .map_or(Cow::Borrowed(model), |name| name.fill(model))
+    }
+
+    /// The public name of [`group`](Self::group).
+    pub fn group_name(&self) -> &str {
+        &self.live.routes().groups[usize::from(self.group().0)].name
+    }
+}
+
+/// One send to one deployment.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What is asked.
+    pub call: Arc<Call>,
+    /// Who is asked.
+    pub deployment: DeploymentId,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer<S> {
+    /// Who answered.
+    pub deployment: DeploymentId,
+    /// The provider's status, a success.
+    pub status: StatusCode,
+    /// The provider's headers.
+    pub headers: HeaderMap,
+    /// From the send to the provider's head.
+    pub latency: Duration,
+    /// What it says.
+    pub body: AnswerBody<S>,
+}
+
+/// The body of an [`Answer`].
+#[derive(Debug)]
+pub enum AnswerBody<S> {
+    /// All of it.
+    Whole {
+        /// As the caller gets it.
+        bytes: Bytes,
+        /// What it took, if the provider says.
+        usage: Option<Usage>,
+    },
+    /// Events to come.
+    Stream(S),
+}
+
+/// What a call took, in units; each provider's figures end in this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, cached ones among them.
+    pub prompt: u64,
+    /// Tokens of the answer, reasoning ones among them.
+    pub completion: u64,
+    /// Prompt tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write: u64,
+    /// Answer tokens that were thought, not said.
+    pub reasoning: u64,
+    /// Prompt tokens that were heard.
+    pub audio_input: u64,
+    /// Answer tokens that were spoken.
+    pub audio_output: u64,
+}
+
+impl Usage {
+    /// Prompt and answer together.
+    pub fn total(&self) -> u64 {
+        self.prompt.saturating_add(self.completion)
+    }
+}
+
+impl From<crate::wire::openai::Usage> for Usage {
+    fn from(usage: crate::wire::openai::Usage) -> Self {
+        Self {
+            prompt: usage.prompt_tokens,
+            completion: usage.completion_tokens,
+            cache_read: usage.prompt_tokens_details.cached_tokens,
+            cache_write: 0,
+            reasoning: usage.completion_tokens_details.reasoning_tokens,
+            audio_input: usage.prompt_tokens_details.audio_tokens,
+            audio_output: usage.completion_tokens_details.audio_tokens,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod example {
+    //! Calls for unit tests.
+
+    use pointsman_routes::Table;
+
+    use super::*;
+
+    /// A call of `body` against a config, with `KEY` and every other variable set to `sk-secret`.
+    pub(crate) fn call(config: &str, route: Route, body: &str) -> Call {
+        let outcome = pointsman_routes::load("test.yaml", config);
+        let Some(loaded) = outcome.loaded else {
+            panic!(
+                "{}",
+                outcome
+                    .diagnostics
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<String>()
+            )
+        };
+        let env = |name: &str| (!name.contains("BASE")).then(|| "sk-secret".to_owned());
+        let table = Table::loaded(loaded.routes);
+        let live = Live::bind(table, &loaded.literals, &env, "test.yaml".to_owned()).unwrap();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let peek = peek::peek(&body).unwrap();
+        let asked = peek.text(&body, Field::Model).unwrap().into_owned();
+        let target = live.table().resolve(&asked).unwrap().target;
+        Call {
+            id: HeaderValue::from_static("test"),
+            principal: Arc::new(Principal::master()),
+            route,
+            asked: asked.into(),
+            target,
+            wants_usage: peek.stream && peek.wants_usage(&body),
+            body,
+            peek,
+            timeout: None,
+            stream_timeout: None,
+            arrived: Instant::now(),
+            live: Arc::new(live),
+        }
+    }
+
+    /// The attempt of a call at its first deployment.
+    pub(crate) fn attempt(config: &str, route: Route, body: &str) -> Attempt {
+        let call = call(config, route, body);
+        let group = &call.live.routes().groups[usize::from(call.group().0)];
+        let deployment = group.members[0].deployment;
+        Attempt {
+            call: Arc::new(call),
+            deployment,
+        }
+    }
+}

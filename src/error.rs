@@ -1,0 +1,608 @@
+//! What went wrong, whose fault it is, and how it is told to the caller.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::wire::openai::{ErrorBody, ErrorFields};
+
+/// Everything that can end a request other than an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// The caller's request cannot be served as it stands.
+    Request(RequestFault),
+    /// The caller may not do this.
+    Denied(Denial),
+    /// A deployment was asked and did not give a good answer.
+    Upstream(Box<UpstreamFault>),
+    /// No deployment of the group can be asked.
+    NoDeployment {
+        /// The group.
+        group: String,
+        /// Why each was left out.
+        why: NoDeployment,
+    },
+    /// A fault of the gateway's own.
+    Internal,
+}
+
+/// A fault in the caller's request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestFault {
+    /// The body is not the JSON that was hoped for.
+    Json(String),
+    /// A member has an impossible value, or may not be set.
+    Parameter {
+        /// Which.
+        name: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// A member is missing.
+    Missing {
+        /// The route, such as `/chat/completions`.
+        route: &'static str,
+        /// Which.
+        name: &'static str,
+    },
+    /// No such model.
+    UnknownModel {
+        /// What was asked for.
+        asked: String,
+        /// Names that are like it.
+        nearest: Vec<String>,
+    },
+    /// The model does another kind of work.
+    WrongMode {
+        /// What was asked for.
+        asked: String,
+        /// The route that was used.
+        route: &'static str,
+    },
+    /// The body is longer than this many bytes.
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// The body did not come.
+    Body,
+    /// The body came too slowly.
+    Slow,
+    /// The body is not declared as JSON.
+    ContentType(String),
+    /// No such path.
+    Route,
+    /// No such method on this path; these there are.
+    Method(&'static str),
+    /// More header fields than one request may have, or a header that contradicts another.
+    Headers(&'static str),
+}
+
+/// Why a caller was turned away.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Denial {
+    /// No credential.
+    NoKey,
+    /// Not of the form `sk-…`.
+    Malformed,
+    /// Nobody's key.
+    Unknown {
+        /// Its last four characters.
+        tail: String,
+        /// SHA-256, in hexadecimal.
+        digest: String,
+    },
+    /// Two credentials that differ.
+    Disagreeing,
+    /// The same credential header twice.
+    Repeated,
+    /// The keys cannot be looked up now.
+    StoreDown,
+    /// For administrators only.
+    AdminOnly,
+}
+
+/// Why no deployment can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoDeployment {
+    /// The group has no member.
+    Empty,
+    /// This build does not speak the protocol of any of them.
+    Unserved {
+        /// Their providers.
+        providers: String,
+    },
+    /// They do not offer this route.
+    Route,
+}
+
+/// What came of asking a deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpstreamFault {
+    /// The class.
+    pub kind: UpstreamKind,
+    /// The provider, as LiteLLM names it in errors: `OpenAI`, `Azure`.
+    pub provider: String,
+    /// The deployment that was asked.
+    pub deployment: String,
+    /// The group that the caller asked for.
+    pub group: String,
+    /// What the provider said, redacted.
+    pub message: String,
+    /// `param` of the provider's error.
+    pub param: Option<String>,
+    /// What the provider said of when to come again, as written.
+    pub retry_after: Option<http::HeaderValue>,
+}
+
+/// The class of an upstream fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamKind {
+    /// It answered with a status that is no success.
+    Status(StatusCode),
+    /// It could not be reached, or the connection broke before an answer.
+    Unreachable,
+    /// It did not answer in this time.
+    Timeout(Duration),
+    /// Its answer is not what the protocol says.
+    Malformed,
+    /// Its answer is longer than the gateway holds.
+    TooLarge,
+    /// Its stream ended in the middle.
+    Cut,
+    /// It fell silent in the middle of its stream for this long.
+    Stalled(Duration),
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The caller's.
+    Client,
+    /// The gateway's.
+    Gateway,
+    /// The provider's.
+    Provider,
+}
+
+impl Side {
+    /// The word of the `x-pointsman-error-source` header.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Provider => "provider",
+        }
+    }
+}
+
+impl Failure {
+    /// The status that the caller gets.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Request(fault) => fault.status(),
+            Self::Denied(denial) => denial.status(),
+            Self::Upstream(fault) => fault.kind.status(),
+            Self::NoDeployment {
+                why: NoDeployment::Unserved { .. },
+                ..
+            } => StatusCode::NOT_IMPLEMENTED,
+            Self::NoDeployment {
+                why: NoDeployment::Route,
+                ..
+            } => StatusCode::BAD_REQUEST,
+            Self::NoDeployment {
+                why: NoDeployment::Empty,
+                ..
+            } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Whose fault it is.
+    pub const fn side(&self) -> Side {
+        match self {
+            Self::Request(_) | Self::Denied(_) => Side::Client,
+            Self::Upstream(_) => Side::Provider,
+            Self::NoDeployment { .. } | Self::Internal => Side::Gateway,
+        }
+    }
+
+    /// OpenAI's `type` of the error.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Denied(Denial::Unknown { .. }) => "token_not_found_in_db",
+            Self::Denied(_) => "auth_error",
+            _ => type_of(self.status()),
+        }
+    }
+
+    /// LiteLLM's exception class, as metrics and logs name it.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Upstream(fault) => fault.kind.class(),
+            Self::Denied(_) => "ProxyException",
+            _ => class_of(self.status()),
+        }
+    }
+
+    /// OpenAI's `param` of the error.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::Request(RequestFault::Json(_)) => Some("request_body"),
+            Self::Request(
+                RequestFault::Parameter { name, .. } | RequestFault::Missing { name, .. },
+            ) => Some(name),
+            Self::Denied(Denial::Unknown { .. }) => Some("key"),
+            Self::Denied(_) => Some("None"),
+            Self::Upstream(fault) => fault.param.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What the caller may be told of when to come again.
+    pub fn retry_after(&self) -> Option<http::HeaderValue> {
+        match self {
+            Self::Upstream(fault) => fault.retry_after.clone(),
+            Self::Denied(Denial::StoreDown) => Some(http::HeaderValue::from_static("1")),
+            _ => None,
+        }
+    }
+}
+
+impl RequestFault {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Json(_)
+            | Self::Parameter { .. }
+            | Self::Missing { .. }
+            | Self::UnknownModel { .. }
+            | Self::WrongMode { .. }
+            | Self::Body
+            | Self::Headers(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Route => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+}
+
+impl Denial {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Repeated => StatusCode::BAD_REQUEST,
+            Self::StoreDown => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::UNAUTHORIZED,
+        }
+    }
+}
+
+impl UpstreamKind {
+    /// The status that the caller gets for it. A status that says nothing to an OpenAI client (a
+    /// redirect, a 1xx) becomes 502.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Status(status) if status.is_client_error() || status.is_server_error() => status,
+            Self::Status(_) | Self::Malformed | Self::TooLarge => StatusCode::BAD_GATEWAY,
+            Self::Timeout(_) | Self::Stalled(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::Unreachable | Self::Cut => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// LiteLLM's exception class for it.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Timeout(_) | Self::Stalled(_) => "Timeout",
+            Self::Unreachable | Self::Cut => "InternalServerError",
+            _ => class_of(self.status()),
+        }
+    }
+}
+
+fn class_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "AuthenticationError",
+        403 => "PermissionDeniedError",
+        404 => "NotFoundError",
+        408 => "Timeout",
+        409 => "ConflictError",
+        422 => "UnprocessableEntityError",
+        429 => "RateLimitError",
+        502 => "BadGatewayError",
+        503 => "ServiceUnavailableError",
+        500..=599 => "InternalServerError",
+        _ => "BadRequestError",
+    }
+}
+
+fn type_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "auth_error",
+        403 => "permission_denied_error",
+        404 => "not_found_error",
+        408 => "timeout_error",
+        409 => "conflict_error",
+        429 => "throttling_error",
+        501 => "not_implemented_error",
+        502 => "bad_gateway_error",
+        503 => "service_unavailable_error",
+        500..=599 => "internal_server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(fault) => fault.fmt(f),
+            Self::Denied(denial) => denial.fmt(f),
+            Self::Upstream(fault) => fault.fmt(f),
+            Self::NoDeployment { group, why } => {
+                write!(f, "litellm.{}: ", class_of(self.status()))?;
+                match why {
+                    NoDeployment::Empty => {
+                        write!(
+                            f,
+                            "No deployments available for selected model, model={group}"
+                        )
+                    }
+                    NoDeployment::Unserved { providers } => write!(
+                        f,
+                        "No deployment of model={group} can be asked: this build of the gateway does \
+                         not speak the protocol of {providers}"
+                    ),
+                    NoDeployment::Route => {
+                        write!(f, "No deployment of model={group} offers this route")
+                    }
+                }
+            }
+            Self::Internal => f.write_str("Internal error of the gateway"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for RequestFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(what) | Self::Parameter { what, .. } => f.write_str(what),
+            Self::Missing { route, name } => {
+                write!(f, "{route}: Missing required parameter: '{name}'.")
+            }
+            Self::UnknownModel { asked, nearest } => {
+                write!(
+                    f,
+                    "litellm.BadRequestError: You passed in model={asked}. There are no healthy \
+                     deployments for this model. Call `/v1/models` to see what there is."
+                )?;
+                if !nearest.is_empty() {
+                    write!(f, " Did you mean {}?", nearest.join(" or "))?;
+                }
+                Ok(())
+            }
+            Self::WrongMode { asked, route } => {
+                write!(
+                    f,
+                    "litellm.BadRequestError: model={asked} does not serve {route}"
+                )
+            }
+            Self::TooLarge { limit } => {
+                write!(
+                    f,
+                    "Request body is too large: at most {limit} bytes are taken"
+                )
+            }
+            Self::Body => f.write_str("The request body broke off"),
+            Self::Slow => f.write_str("The request body came too slowly"),
+            Self::ContentType(found) => write!(
+                f,
+                "Unsupported content type '{found}': send application/json"
+            ),
+            Self::Route => f.write_str("Not Found"),
+            Self::Method(_) => f.write_str("Method Not Allowed"),
+            Self::Headers(what) => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKey => f.write_str("Authentication Error, No api key passed in."),
+            Self::Malformed => f.write_str(
+                "LiteLLM Virtual Key expected. Received=****, expected to start with 'sk-'.",
+            ),
+            Self::Unknown { tail, digest } => write!(
+                f,
+                "Authentication Error, Invalid proxy server token passed. Received API Key = \
+                 sk-...{tail}, Key Hash (Token) ={digest}. Unable to find token in cache or \
+                 `LiteLLM_VerificationTokenTable`"
+            ),
+            Self::Disagreeing => f.write_str(
+                "Authentication Error, Two different api keys were passed in one request.",
+            ),
+            Self::Repeated => {
+                f.write_str("Authentication Error, A credential header stands twice in the request.")
+            }
+            Self::StoreDown => f.write_str("Keys cannot be looked up at the moment."),
+            Self::AdminOnly => f.write_str(
+                "Authentication Error, Only proxy admin can be used to generate, delete, update info \
+                 for new keys/users/teams.",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for UpstreamFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let class = self.kind.class();
+        let Self {
+            provider,
+            deployment,
+            group,
+            message,
+            ..
+        } = self;
+        write!(f, "litellm.{class}: {class}: {provider}Exception - ")?;
+        match self.kind {
+            UpstreamKind::Status(_) => f.write_str(message)?,
+            UpstreamKind::Unreachable => write!(f, "Connection error. {message}")?,
+            UpstreamKind::Timeout(after) => {
+                write!(
+                    f,
+                    "Request timed out. Timeout passed={} seconds",
+                    after.as_secs_f64()
+                )?;
+            }
+            UpstreamKind::Malformed => {
+                write!(f, "The provider's answer cannot be read. {message}")?
+            }
+            UpstreamKind::TooLarge => f.write_str("The provider's answer is too large.")?,
+            UpstreamKind::Cut => f.write_str("The provider's stream broke off.")?,
+            UpstreamKind::Stalled(after) => {
+                write!(
+                    f,
+                    "The provider's stream fell silent for {} seconds.",
+                    after.as_secs_f64()
+                )?;
+            }
+        }
+        write!(
+            f,
+            ". Received Model Group={group}, Deployment={deployment}\nAvailable Model Group \
+             Fallbacks=None"
+        )
+    }
+}
+
+/// The error as an OpenAI client reads it: `{"error": {"message", "type", "param", "code"}}`.
+pub fn openai_body(failure: &Failure) -> Vec<u8> {
+    let message = failure.to_string();
+    let status = failure.status();
+    let body = ErrorBody {
+        error: ErrorFields {
+            message: &message,
+            r#type: failure.kind(),
+            param: failure.param(),
+            code: status.as_str(),
+        },
+    };
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// Takes out of a provider's text whatever looks like a credential, and bounds its length.
+///
+/// Providers echo keys ("Incorrect API key provided: sk-…"), whole or shortened. `known` are the
+/// secrets that the request carried. At most 2,000 characters are kept.
+pub fn redact<'a>(text: &'a str, known: &[&str]) -> Cow<'a, str> {
+    const KEPT: usize = 2_000;
+    let cut = text
+        .char_indices()
+        .nth(KEPT)
+        .map_or(text.len(), |(at, _)| at);
+    let mut out = Cow::Borrowed(&text[..cut]);
+    for secret in known.iter().filter(|secret| secret.len() >= 4) {
+        if out.contains(secret) {
+            out = Cow::Owned(out.replace(secret, "***"));
+        }
+    }
+    if out.split(is_boundary).any(looks_secret) {
+        let mut clean = String::with_capacity(out.len());
+        for piece in out.split_inclusive(is_boundary) {
+            let word = piece.trim_end_matches(is_boundary);
+            clean.push_str(if looks_secret(word) { "***" } else { word });
+            clean.push_str(&piece[word.len()..]);
+        }
+        out = Cow::Owned(clean);
+    }
+    out
+}
+
+fn is_boundary(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '"' | '\''
+                | '`'
+                | ','
+                | ';'
+                | ':'
+                | '='
+                | '('
+                | ')'
+                | '<'
+                | '>'
+                | '['
+                | ']'
+                | '{'
+                | '}'
+                | '&'
+                | '?'
+                | '/'
+        )
+}
+
+/// Key prefixes of the large providers, and long runs that mix letters and digits as random keys do.
+fn looks_secret(word: &str) -> bool {
+    const PREFIXES: [&str; 10] = [
+        "sk-", "sk_", "pk-", "rk-", "AIza", "AKIA", "ASIA", "gsk_", "xai-", "hf_",
+    ];
+    let word = word.trim_end_matches(['.', '!']);
+    if word.len() >= 8 && PREFIXES.iter().any(|prefix| word.starts_with(prefix)) {
+        return true;
+    }
+    let random = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '*' | '+');
+    word.len() >= 32
+        && word.chars().all(random)
+        && word.contains(|c: char| c.is_ascii_digit())
+        && word.contains(|c: char| c.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_taken_out_of_a_providers_text() {
+        let text = "Incorrect API key provided: sk-abc***xyz1. See https://example.com/keys.";
+        let clean = redact(text, &[]);
+        assert!(!clean.contains("abc"), "{clean}");
+        assert!(clean.ends_with("See https://example.com/keys."), "{clean}");
+        assert_eq!(
+            redact("my hunter22 was echoed", &["hunter22"]),
+            "my *** was echoed"
+        );
+        let azure = "key 0123456789abcdef0123456789abcdef is wrong";
+        assert_eq!(redact(azure, &[]), "key *** is wrong");
+        assert_eq!(
+            redact("nothing to hide in gpt-4o-2024-08-06", &[]),
+            "nothing to hide in gpt-4o-2024-08-06"
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        assert_eq!(redact(&"é ".repeat(5_000), &[]).chars().count(), 2_000);
+    }
+
+    #[test]
+    fn each_upstream_status_reaches_the_caller_as_litellm_maps_it() {
+        for (upstream, status, class) in [
+            (400, 400, "BadRequestError"),
+            (401, 401, "AuthenticationError"),
+            (404, 404, "NotFoundError"),
+            (429, 429, "RateLimitError"),
+            (500, 500, "InternalServerError"),
+            (503, 503, "ServiceUnavailableError"),
+            (302, 502, "BadGatewayError"),
+        ] {
+            let kind = UpstreamKind::Status(StatusCode::from_u16(upstream).unwrap());
+            assert_eq!((kind.status().as_u16(), kind.class()), (status, class));
+        }
+    }
+}

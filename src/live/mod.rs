@@ -1,0 +1,160 @@
+//! The table in force.
+//!
+//! A [`Live`] is a checked table together with everything that is made of it once: addresses,
+//! credentials, header values. [`Handle`] holds the one in force; a request loads it once and keeps
+//! it to its end, and an override is a new `Live` put in its place in one store.
+
+mod endpoint;
+mod environment;
+mod master;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use pointsman_routes::table::{Deployment, DeploymentId, Routes};
+use pointsman_routes::{Literals, Table};
+
+pub use self::endpoint::{Endpoint, Names};
+use self::environment::Environment;
+pub use self::master::MasterKey;
+
+/// A table, bound to the environment.
+pub struct Live {
+    table: Table,
+    endpoints: Box<[Endpoint]>,
+    master: Option<MasterKey>,
+    origin: String,
+    since: Instant,
+    generation: u64,
+}
+
+/// Counts the tables that were bound.
+static GENERATION: AtomicU64 = AtomicU64::new(0);
+
+/// Why a table cannot be put in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindFault {
+    /// Where in the file.
+    pub path: String,
+    /// What is wrong. Holds no secret.
+    pub what: String,
+}
+
+impl fmt::Display for BindFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.what)
+    }
+}
+
+impl Live {
+    /// Binds a table to an environment: resolves every reference, makes addresses and headers.
+    ///
+    /// Returns every fault there is, so that all of them can be mended at once.
+    pub fn bind(
+        table: Table,
+        literals: &Literals,
+        env: &dyn Fn(&str) -> Option<String>,
+        origin: String,
+    ) -> Result<Self, Vec<BindFault>> {
+        let mut faults = Vec::new();
+        let routes = table.routes();
+        let environment = Environment::new(routes, literals, env, &mut faults);
+        let master = environment.master_key(routes, &mut faults);
+        let endpoints = routes
+            .deployments
+            .iter()
+            .map(|deployment| Endpoint::bind(routes, deployment, &environment, &mut faults))
+            .collect();
+        if faults.is_empty() {
+            let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
+            Ok(Self {
+                table,
+                endpoints,
+                master,
+                origin,
+                since: Instant::now(),
+                generation,
+            })
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The plan.
+    pub fn routes(&self) -> &Routes {
+        self.table.routes()
+    }
+
+    /// The plan with its index of names.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// A deployment of the plan.
+    pub fn deployment(&self, id: DeploymentId) -> &Deployment {
+        &self.routes().deployments[usize::from(id.0)]
+    }
+
+    /// What a deployment is bound to.
+    pub fn endpoint(&self, id: DeploymentId) -> &Endpoint {
+        &self.endpoints[usize::from(id.0)]
+    }
+
+    /// The administrator's key, if there is one.
+    pub fn master_key(&self) -> Option<&MasterKey> {
+        self.master.as_ref()
+    }
+
+    /// The file that it comes from.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// A number that no other table of this process has.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How long it is in force.
+    pub fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The table in force, shared.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<ArcSwap<Live>>);
+
+impl Handle {
+    /// Starts with this table.
+    pub fn new(live: Live) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(live)))
+    }
+
+    /// The table in force now. Lock-free.
+    pub fn load(&self) -> Arc<Live> {
+        self.0.load_full()
+    }
+
+    /// The table in force now, for a look that does not outlast the call: cheaper than
+    /// [`load`](Self::load).
+    pub fn peek(&self) -> impl std::ops::Deref<Target = Arc<Live>> {
+        self.0.load()
+    }
+
+    /// Puts another table in force. Requests under way keep theirs.
+    pub fn store(&self, live: Live) {
+        self.0.store(Arc::new(live));
+    }
+}
