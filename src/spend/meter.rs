@@ -1,0 +1,364 @@
+//! LiteLLM's metrics, by their names and labels.
+//!
+//! Handles are made once for each deployment and key and then only counted on. The recorder is the
+//! one that the process installed in the `metrics` facade.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
+
+use super::report::Record;
+
+/// LiteLLM's buckets of latencies, in seconds.
+pub const BUCKETS: [f64; 36] = [
+    0.005, 0.00625, 0.0125, 0.025, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0,
+    5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0, 9.5, 10.0, 15.0, 20.0, 25.0, 30.0, 60.0, 120.0, 180.0,
+    240.0, 300.0, 600.0,
+];
+
+/// Label sets that are kept apart; further ones are counted under `other`.
+const MAX_SERIES: usize = 2_000;
+
+/// Counts ended calls.
+#[derive(Debug)]
+pub struct Meter {
+    series: RwLock<HashMap<u64, Arc<Series>>>,
+    hasher: RandomState,
+    in_flight: Gauge,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            series: RwLock::default(),
+            hasher: RandomState::new(),
+            in_flight: gauge!("litellm_in_flight_requests"),
+        }
+    }
+}
+
+/// The handles of one label set.
+#[derive(Debug)]
+struct Series {
+    labels: Labels,
+    /// Dollars. The facade's counters are whole numbers, so this is a gauge that only grows.
+    spend: Gauge,
+    requests: Counter,
+    total_tokens: Counter,
+    input_tokens: Counter,
+    output_tokens: Counter,
+    success: Counter,
+    attempts: Counter,
+    upstream_latency: Histogram,
+    total_latency: Histogram,
+    first_token: Histogram,
+    per_output_token: Histogram,
+    overhead: Histogram,
+    answered: Counter,
+}
+
+impl Meter {
+    /// A request came; the guard counts it out when it is dropped.
+    pub fn enter(&self) -> InFlight {
+        self.in_flight.increment(1.0);
+        InFlight(self.in_flight.clone())
+    }
+
+    /// Counts a call that has ended.
+    pub fn count(&self, record: &Record) {
+        let series = self.series(record);
+        if let Some(class) = record.failure {
+            series
+                .labels
+                .count_failure(class, record.status.as_str(), record.deployment.is_some());
+            return;
+        }
+        series.answered.increment(1);
+        series.requests.increment(1);
+        series.attempts.increment(1);
+        series.success.increment(1);
+        if let Some(usage) = record.usage {
+            series.total_tokens.increment(usage.total());
+            series.input_tokens.increment(usage.prompt);
+            series.output_tokens.increment(usage.completion);
+            if let Some(tokens) = u32::try_from(usage.completion)
+                .ok()
+                .filter(|tokens| *tokens > 0)
+            {
+                series.per_output_token.record(record.total() / tokens);
+            }
+        }
+        series.spend.increment(record.cost.total().to_f64());
+        series.upstream_latency.record(record.upstream);
+        series.total_latency.record(record.total());
+        if let Some(first) = record.first_token {
+            series.first_token.record(first);
+        } else {
+            series
+                .overhead
+                .record(record.total().saturating_sub(record.upstream));
+        }
+    }
+
+    fn series(&self, record: &Record) -> Arc<Series> {
+        let call = &record.call;
+        let generation = call.live.generation();
+        let group = call.group();
+        let id = self
+            .hasher
+            .hash_one((generation, record.deployment, group, &*call.principal.key));
+        let read = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = read.get(&id) {
+            return Arc::clone(series);
+        }
+        drop(read);
+        let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        // Tables come and go; their label sets stay in the recorder, and only the way to them is
+        // found anew.
+        if series.len() >= MAX_SERIES {
+            series.clear();
+        }
+        let made = series
+            .entry(id)
+            .or_insert_with(|| Arc::new(Series::new(Labels::of(record))));
+        Arc::clone(made)
+    }
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// The values that LiteLLM's labels take.
+#[derive(Debug)]
+struct Labels {
+    key: String,
+    alias: String,
+    requested: String,
+    model: String,
+    model_id: String,
+    api_base: String,
+    provider: String,
+    group: String,
+    route: &'static str,
+}
+
+impl Labels {
+    fn of(record: &Record) -> Self {
+        let call = &record.call;
+        let deployment = record.deployment.map(|id| call.live.deployment(id));
+        let names = record.deployment.map(|id| &call.live.endpoint(id).names);
+        let text = |value: Option<&str>| value.unwrap_or("None").to_owned();
+        Self {
+            key: call.principal.key.to_string(),
+            alias: text(call.principal.alias.as_deref()),
+            // A pattern's group stands for all names that match, or callers could make any number
+            // of label sets.
+            requested: call.group_name().to_owned(),
+            model: text(deployment.map(|deployment| &*deployment.model)),
+            model_id: text(deployment.map(|deployment| &*deployment.id)),
+            api_base: text(names.and_then(|names| names.api_base.to_str().ok())),
+            provider: text(deployment.map(|deployment| &*deployment.provider.name)),
+            group: call.group_name().to_owned(),
+            route: call.route.path(),
+        }
+    }
+
+    fn caller(&self) -> Vec<Label> {
+        vec![
+            Label::new("hashed_api_key", self.key.clone()),
+            Label::new("api_key_alias", self.alias.clone()),
+            Label::new("team", "None"),
+            Label::new("team_alias", "None"),
+        ]
+    }
+
+    fn user(&self) -> Vec<Label> {
+        let mut labels = self.caller();
+        labels.push(Label::new("end_user", "None"));
+        labels.push(Label::new("user", "None"));
+        labels
+    }
+
+    fn with_model(&self) -> Vec<Label> {
+        let mut labels = self.user();
+        labels.push(Label::new("model", self.model.clone()));
+        labels
+    }
+
+    fn latency(&self) -> Vec<Label> {
+        let mut labels = self.with_model();
+        labels.push(Label::new("requested_model", self.requested.clone()));
+        labels
+    }
+
+    fn deployment(&self) -> Vec<Label> {
+        let mut labels = self.caller();
+        labels.extend([
+            Label::new("requested_model", self.requested.clone()),
+            Label::new("litellm_model_name", self.model.clone()),
+            Label::new("model_id", self.model_id.clone()),
+            Label::new("api_base", self.api_base.clone()),
+            Label::new("api_provider", self.provider.clone()),
+        ]);
+        labels
+    }
+
+    fn proxy(&self, status: &str) -> Vec<Label> {
+        let mut labels = self.user();
+        labels.extend([
+            Label::new("user_email", "None"),
+            Label::new("requested_model", self.requested.clone()),
+            Label::new("route", self.route),
+            Label::new("model_id", self.model_id.clone()),
+            Label::new("status_code", status.to_owned()),
+        ]);
+        labels
+    }
+
+    fn count_failure(&self, class: &'static str, status: &str, asked: bool) {
+        counter!(
+            "litellm_proxy_total_requests_metric_total",
+            self.proxy(status)
+        )
+        .increment(1);
+        let mut failed = self.proxy(status);
+        failed.retain(|label| label.key() != "status_code");
+        let fault = [
+            Label::new("exception_status", status.to_owned()),
+            Label::new("exception_class", class),
+        ];
+        failed.extend(fault.clone());
+        counter!("litellm_proxy_failed_requests_metric_total", failed).increment(1);
+        if asked {
+            let deployment = self.deployment();
+            counter!(
+                "litellm_deployment_total_requests_total",
+                deployment.clone()
+            )
+            .increment(1);
+            let mut failed = deployment;
+            failed.extend(fault);
+            counter!("litellm_deployment_failure_responses_total", failed).increment(1);
+        }
+    }
+}
+
+impl Series {
+    fn new(labels: Labels) -> Self {
+        let mut requests = labels.with_model();
+        requests.push(Label::new("user_email", "None"));
+        let overhead = vec![
+            Label::new("model_group", labels.group.clone()),
+            Label::new("api_provider", labels.provider.clone()),
+            Label::new("api_base", labels.api_base.clone()),
+            Label::new("litellm_model_name", labels.model.clone()),
+            Label::new("hashed_api_key", labels.key.clone()),
+            Label::new("api_key_alias", labels.alias.clone()),
+        ];
+        let (model, latency, deployment) =
+            (labels.with_model(), labels.latency(), labels.deployment());
+        Self {
+            spend: gauge!("litellm_spend_metric_total", labels.with_model()),
+            requests: counter!("litellm_requests_metric_total", requests),
+            total_tokens: counter!("litellm_total_tokens_metric_total", model.clone()),
+            input_tokens: counter!("litellm_input_tokens_metric_total", model.clone()),
+            output_tokens: counter!("litellm_output_tokens_metric_total", model),
+            success: counter!(
+                "litellm_deployment_success_responses_total",
+                deployment.clone()
+            ),
+            attempts: counter!(
+                "litellm_deployment_total_requests_total",
+                deployment.clone()
+            ),
+            upstream_latency: histogram!("litellm_llm_api_latency_metric", latency.clone()),
+            total_latency: histogram!("litellm_request_total_latency_metric", latency.clone()),
+            first_token: histogram!("litellm_llm_api_time_to_first_token_metric", latency),
+            per_output_token: histogram!("litellm_deployment_latency_per_output_token", deployment),
+            overhead: histogram!("litellm_overhead_latency_metric", overhead),
+            answered: counter!(
+                "litellm_proxy_total_requests_metric_total",
+                labels.proxy("200")
+            ),
+            labels,
+        }
+    }
+}
+
+/// Describes the metrics to the recorder, for the help lines of the exposition.
+pub fn describe() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_gauge!(
+        "litellm_spend_metric_total",
+        "Total spend on LLM requests, in US dollars"
+    );
+    describe_counter!(
+        "litellm_requests_metric_total",
+        "LLM calls that were answered"
+    );
+    describe_counter!(
+        "litellm_total_tokens_metric_total",
+        "Tokens of prompts and answers"
+    );
+    describe_counter!("litellm_input_tokens_metric_total", "Tokens of prompts");
+    describe_counter!("litellm_output_tokens_metric_total", "Tokens of answers");
+    describe_counter!(
+        "litellm_proxy_total_requests_metric_total",
+        "Requests to the gateway"
+    );
+    describe_counter!(
+        "litellm_proxy_failed_requests_metric_total",
+        "Requests that failed"
+    );
+    describe_counter!(
+        "litellm_deployment_success_responses_total",
+        "Good answers of a deployment"
+    );
+    describe_counter!(
+        "litellm_deployment_failure_responses_total",
+        "Failures of a deployment"
+    );
+    describe_counter!(
+        "litellm_deployment_total_requests_total",
+        "Requests to a deployment"
+    );
+    describe_gauge!("litellm_in_flight_requests", "Requests on their way");
+    for (name, text) in [
+        (
+            "litellm_llm_api_latency_metric",
+            "Time of the provider to its head",
+        ),
+        (
+            "litellm_request_total_latency_metric",
+            "Time of a request in the gateway, to its end",
+        ),
+        (
+            "litellm_llm_api_time_to_first_token_metric",
+            "Time to the first event of a stream",
+        ),
+        (
+            "litellm_deployment_latency_per_output_token",
+            "Time per token of the answer",
+        ),
+        (
+            "litellm_overhead_latency_metric",
+            "Time that the gateway adds",
+        ),
+    ] {
+        describe_histogram!(name, Unit::Seconds, text);
+    }
+}
+
+/// How often recorded latencies are put into their buckets, so that they do not pile up between
+/// two scrapes.
+pub const UPKEEP: Duration = Duration::from_secs(5);

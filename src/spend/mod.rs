@@ -1,0 +1,5 @@
+//! Counts what a call took and what it cost.
+
+pub mod meter;
+pub mod price;
+pub mod report;

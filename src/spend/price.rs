@@ -1,0 +1,146 @@
+//! Units to money.
+
+use pointsman_routes::table::Price;
+use pointsman_routes::usd::Usd;
+
+use crate::call::Usage;
+
+/// What a call cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Of the prompt, cache reads and writes among it.
+    pub input: Usd,
+    /// Of the answer.
+    pub output: Usd,
+}
+
+impl Cost {
+    /// Both together.
+    pub fn total(self) -> Usd {
+        self.input.plus(self.output)
+    }
+}
+
+/// Prices a call's usage; exact. Units of a kind without a price of their own are priced as the
+/// plain ones, and units without any price cost nothing.
+pub fn price(usage: &Usage, price: &Price) -> Cost {
+    let (mut input, mut output) = (price.input, price.output);
+    if let Some(long) = price.long.filter(|long| usage.prompt > long.above) {
+        input = long.input.or(input);
+        output = long.output.or(output);
+    }
+    let input = input.unwrap_or_default();
+    let output = output.unwrap_or_default();
+    Cost {
+        input: sum(
+            usage.prompt,
+            input,
+            &[
+                (usage.cache_read, price.cache_read),
+                (usage.cache_write, price.cache_write),
+                (usage.audio_input, price.audio_input),
+            ],
+        ),
+        output: sum(
+            usage.completion,
+            output,
+            &[
+                (usage.reasoning, price.reasoning),
+                (usage.audio_output, price.audio_output),
+            ],
+        ),
+    }
+}
+
+/// `units` at `plain`, but for those among them that have a price of their own. More special units
+/// than there are units at all, as a provider's nonsense may claim, are priced no further.
+fn sum(units: u64, plain: Usd, special: &[(u64, Option<Usd>)]) -> Usd {
+    let mut left = units;
+    let mut total = Usd::ZERO;
+    for (count, own) in special {
+        let Some(own) = own else { continue };
+        let count = left.min(*count);
+        left -= count;
+        total = total.plus(own.times(count));
+    }
+    total.plus(plain.times(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pointsman_routes::table::LongPrice;
+
+    fn usd(pico: i128) -> Option<Usd> {
+        Some(Usd(pico))
+    }
+
+    #[test]
+    fn cached_and_reasoning_tokens_have_their_own_price() {
+        let prices = Price {
+            input: usd(100),
+            output: usd(1000),
+            cache_read: usd(10),
+            reasoning: usd(500),
+            ..Price::default()
+        };
+        let usage = Usage {
+            prompt: 50,
+            completion: 20,
+            cache_read: 30,
+            reasoning: 5,
+            ..Usage::default()
+        };
+        let cost = price(&usage, &prices);
+        assert_eq!(
+            cost,
+            Cost {
+                input: Usd(20 * 100 + 30 * 10),
+                output: Usd(15 * 1000 + 5 * 500)
+            }
+        );
+    }
+
+    #[test]
+    fn a_long_prompt_has_the_long_price() {
+        let long = LongPrice {
+            above: 200,
+            input: usd(2),
+            output: None,
+        };
+        let prices = Price {
+            input: usd(1),
+            output: usd(5),
+            long: Some(long),
+            ..Price::default()
+        };
+        let at = |prompt| {
+            price(
+                &Usage {
+                    prompt,
+                    completion: 1,
+                    ..Usage::default()
+                },
+                &prices,
+            )
+            .total()
+        };
+        assert_eq!(at(200), Usd(205));
+        assert_eq!(at(201), Usd(407));
+    }
+
+    #[test]
+    fn absurd_details_never_cost_more_than_the_whole() {
+        let prices = Price {
+            input: usd(7),
+            cache_read: usd(1),
+            ..Price::default()
+        };
+        let usage = Usage {
+            prompt: 3,
+            cache_read: u64::MAX,
+            ..Usage::default()
+        };
+        assert_eq!(price(&usage, &prices).total(), Usd(3));
+    }
+}

@@ -1,0 +1,340 @@
+//! What is told of a call when it has ended: figures and a line of the log.
+//!
+//! The line is written by a thread of its own from a bounded queue. A request never waits for it;
+//! what does not fit is counted.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::StatusCode;
+use pointsman_routes::table::DeploymentId;
+
+use super::meter::Meter;
+use super::price::Cost;
+use crate::call::{Call, Usage};
+use crate::wire::json;
+
+/// Lines that wait to be written.
+const QUEUE: usize = 8_192;
+/// Lines that are put together into one write.
+const BATCH: usize = 256;
+
+/// A call that has ended.
+#[derive(Debug)]
+pub struct Record {
+    /// What was asked.
+    pub call: Arc<Call>,
+    /// Who answered, if anybody was asked.
+    pub deployment: Option<DeploymentId>,
+    /// The status that the caller got.
+    pub status: StatusCode,
+    /// LiteLLM's class of the failure, if it was one.
+    pub failure: Option<&'static str>,
+    /// The caller went away before the end.
+    pub dropped: bool,
+    /// What it took, if that is known.
+    pub usage: Option<Usage>,
+    /// What it cost.
+    pub cost: Cost,
+    /// From the send to the provider's head.
+    pub upstream: Duration,
+    /// From arrival to the first event of a stream.
+    pub first_token: Option<Duration>,
+    /// When it ended.
+    pub ended: Instant,
+}
+
+impl Record {
+    /// From arrival to end.
+    pub fn total(&self) -> Duration {
+        self.ended.saturating_duration_since(self.call.arrived)
+    }
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// For a person at a terminal.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Lines {
+    /// As the file says, else by where the output goes.
+    pub fn choose(json_logs: Option<bool>) -> Self {
+        match json_logs {
+            Some(true) => Self::Json,
+            Some(false) => Self::Human,
+            None if std::io::stdout().is_terminal() => Self::Human,
+            None => Self::Json,
+        }
+    }
+}
+
+/// Where lines go.
+#[derive(Debug)]
+pub enum Sink {
+    /// The standard output.
+    Stdout,
+    /// A file, at its end.
+    File(std::fs::File),
+}
+
+impl Sink {
+    /// The file if there is one to be opened, else the standard output.
+    pub fn open(file: Option<&str>) -> Self {
+        let Some(path) = file else {
+            return Self::Stdout;
+        };
+        match std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+        {
+            Ok(file) => Self::File(file),
+            Err(error) => {
+                tracing::warn!(%error, path, "the log file cannot be opened; lines go to the standard output");
+                Self::Stdout
+            }
+        }
+    }
+
+    fn write(&mut self, lines: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::Stdout => std::io::stdout().lock().write_all(lines),
+            Self::File(file) => file.write_all(lines),
+        }
+    }
+}
+
+/// Takes the records of ended calls. Clones share one queue.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    queue: Option<SyncSender<(SystemTime, Record)>>,
+    lost: Arc<AtomicU64>,
+    meter: Arc<Meter>,
+}
+
+impl Reporter {
+    /// Counts figures and writes no lines.
+    pub fn silent() -> Self {
+        Self {
+            queue: None,
+            lost: Arc::default(),
+            meter: Arc::default(),
+        }
+    }
+
+    /// Counts figures and writes lines from a thread of its own, which ends when the last clone is
+    /// dropped and the queue is empty.
+    pub fn with_lines(lines: Lines, mut sink: Sink) -> (Self, std::thread::JoinHandle<()>) {
+        let (queue, records) = sync_channel(QUEUE);
+        let lost = Arc::<AtomicU64>::default();
+        let writer = std::thread::spawn({
+            let lost = Arc::clone(&lost);
+            move || write_lines(&records, lines, &mut sink, &lost)
+        });
+        (
+            Self {
+                queue: Some(queue),
+                lost,
+                meter: Arc::default(),
+            },
+            writer,
+        )
+    }
+
+    /// Counts a call that has ended and queues its line. Never waits.
+    pub fn report(&self, record: Record) {
+        self.meter.count(&record);
+        if let Some(queue) = &self.queue {
+            if queue.try_send((SystemTime::now(), record)).is_err() {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The figures.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}
+
+fn write_lines(
+    records: &Receiver<(SystemTime, Record)>,
+    lines: Lines,
+    sink: &mut Sink,
+    lost: &AtomicU64,
+) {
+    let mut out = Vec::with_capacity(64 << 10);
+    while let Ok(first) = records.recv() {
+        for (at, record) in std::iter::once(first).chain(records.try_iter().take(BATCH)) {
+            match lines {
+                Lines::Json => push_json(&mut out, at, &record),
+                Lines::Human => push_human(&mut out, at, &record),
+            }
+        }
+        let lost = lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            tracing::warn!(lost, "the request log's queue was full");
+        }
+        // Nobody is there to be told if the sink is gone.
+        let _ = sink.write(&out);
+        out.clear();
+    }
+}
+
+fn push_json(out: &mut Vec<u8>, at: SystemTime, record: &Record) {
+    let call = &record.call;
+    let live = &call.live;
+    let deployment = record.deployment.map(|id| live.deployment(id));
+    let level = if record.failure.is_some() {
+        "WARN"
+    } else {
+        "INFO"
+    };
+    let mut line = Line { out, first: true };
+    line.text(
+        "timestamp",
+        &humantime::format_rfc3339_millis(at).to_string(),
+    );
+    line.text("level", level);
+    line.text("message", "request");
+    line.text("call_id", call.id.to_str().unwrap_or(""));
+    line.text("call_type", call.route.call_type());
+    line.text(
+        "key",
+        call.principal
+            .alias
+            .as_deref()
+            .unwrap_or(&call.principal.key),
+    );
+    line.text("model", &call.asked);
+    line.text("model_group", call.group_name());
+    line.optional_text("model_id", deployment.map(|deployment| &*deployment.id));
+    line.optional_text(
+        "provider",
+        deployment.map(|deployment| &*deployment.provider.name),
+    );
+    line.number("status", record.status.as_u16().into());
+    line.optional_text("error", record.failure);
+    line.raw("stream", if call.peek.stream { "true" } else { "false" });
+    line.raw("client_gone", if record.dropped { "true" } else { "false" });
+    line.optional_number("prompt_tokens", record.usage.map(|usage| usage.prompt));
+    line.optional_number(
+        "completion_tokens",
+        record.usage.map(|usage| usage.completion),
+    );
+    line.raw("cost", &record.cost.total().to_string());
+    line.millis("ttft_ms", record.first_token);
+    line.millis("upstream_ms", Some(record.upstream));
+    line.millis("latency_ms", Some(record.total()));
+    out.extend_from_slice(b"}\n");
+}
+
+fn push_human(out: &mut Vec<u8>, at: SystemTime, record: &Record) {
+    let call = &record.call;
+    let deployment = record
+        .deployment
+        .map_or("-", |id| &call.live.deployment(id).id);
+    // Writing to a vector does not fail.
+    let _ = write!(
+        out,
+        "{} {} {} {} -> {} {}",
+        humantime::format_rfc3339_millis(at),
+        call.id.to_str().unwrap_or(""),
+        call.principal
+            .alias
+            .as_deref()
+            .unwrap_or(&call.principal.key),
+        plain(call.group_name()),
+        plain(deployment),
+        record.status.as_u16(),
+    );
+    if let Some(failure) = record.failure {
+        let _ = write!(out, " {failure}");
+    }
+    if let Some(usage) = record.usage {
+        let _ = write!(
+            out,
+            " {}+{} tokens ${}",
+            usage.prompt,
+            usage.completion,
+            record.cost.total()
+        );
+    }
+    if let Some(first) = record.first_token {
+        let _ = write!(out, " first token {} ms", first.as_millis());
+    }
+    let _ = writeln!(
+        out,
+        " {} ms{}",
+        record.total().as_millis(),
+        if record.dropped { ", client gone" } else { "" }
+    );
+}
+
+/// Text without characters that would act on a terminal.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+/// A JSON object, member by member.
+struct Line<'a> {
+    out: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl Line<'_> {
+    fn name(&mut self, name: &str) {
+        self.out
+            .extend_from_slice(if self.first { b"{\"" } else { b",\"" });
+        self.first = false;
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn raw(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.out.extend_from_slice(value.as_bytes());
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        json::push_string(self.out, value);
+    }
+
+    fn optional_text(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self.raw(name, "null"),
+        }
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.raw(name, itoa::Buffer::new().format(value));
+    }
+
+    fn optional_number(&mut self, name: &str, value: Option<u64>) {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self.raw(name, "null"),
+        }
+    }
+
+    fn millis(&mut self, name: &str, value: Option<Duration>) {
+        let Some(value) = value else {
+            return self.raw(name, "null");
+        };
+        self.name(name);
+        let micros = value.as_micros();
+        // Writing to a vector does not fail.
+        let _ = write!(self.out, "{}.{:03}", micros / 1000, micros % 1000);
+    }
+}

@@ -1,0 +1,3 @@
+//! What the layers ask: who holds a key.
+
+pub mod config;

@@ -1,0 +1,265 @@
+//! The request as the provider gets it.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Uri, header};
+use pointsman_routes::table::{Deployment, Protocol};
+
+use crate::call::peek::Class;
+use crate::call::{Attempt, Call, Field};
+use crate::live::Endpoint;
+use crate::upstream::client::Pieces;
+use crate::wire::json;
+use crate::wire::splice::Splice;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION")));
+
+/// Builds the request. Headers are made new: nothing of the caller's head goes to the provider.
+pub fn build(attempt: &Attempt, uri: Uri, model: &str) -> Request<Pieces> {
+    let call = &attempt.call;
+    let deployment = call.live.deployment(attempt.deployment);
+    let endpoint = call.live.endpoint(attempt.deployment);
+    let mut request = Request::new(Pieces::new(body(
+        call,
+        deployment,
+        endpoint.model_literal(model),
+        endpoint,
+    )));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::USER_AGENT, AGENT);
+    if let Some((name, value)) = &endpoint.credential {
+        headers.insert(name.clone(), value.clone());
+    }
+    for (name, value) in &endpoint.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    request
+}
+
+fn body(
+    call: &Call,
+    deployment: &Deployment,
+    model: Bytes,
+    endpoint: &Endpoint,
+) -> smallvec::SmallVec<[Bytes; 4]> {
+    let (text, peek) = (&call.body, &call.peek);
+    let mut splice = Splice::default();
+
+    // Azure's classic paths name the deployment, and its servers pass over `model`.
+    match peek.get(Field::Model) {
+        Some(member) => splice.replace(member.value_range(), model),
+        None if deployment.provider.protocol == Protocol::Azure => {}
+        None => splice.insert(&named("model", &model)),
+    }
+
+    let stores = peek.value(text, Field::Store) == Some(b"true");
+    for (field, member) in peek.members() {
+        match field.class() {
+            // Stored completions carry metadata of the caller's; otherwise it is the gateway's.
+            Class::Control if field == Field::Metadata && stores => {}
+            Class::Control | Class::Rehearsal => splice.remove(member),
+            Class::Read | Class::Refused => {}
+        }
+    }
+
+    if peek.stream && endpoint.asks_usage && !call.wants_usage {
+        ask_for_usage(call, &mut splice);
+    }
+    for (ours, theirs) in deployment.provider.renames.iter() {
+        rename(call, ours, theirs, &mut splice);
+    }
+    if !deployment.defaults.is_empty() {
+        add_defaults(text, deployment, &mut splice);
+    }
+    splice.apply(text, peek.open, peek.empty)
+}
+
+fn named(name: &str, value: &[u8]) -> Vec<u8> {
+    let mut member = Vec::with_capacity(name.len() + value.len() + 3);
+    json::push_string(&mut member, name);
+    member.push(b':');
+    member.extend_from_slice(value);
+    member
+}
+
+fn ask_for_usage(call: &Call, splice: &mut Splice) {
+    let Some(member) = call.peek.get(Field::StreamOptions) else {
+        splice.insert(br#""stream_options":{"include_usage":true}"#);
+        return;
+    };
+    // Other options of the caller's stay; only its `include_usage` gives way.
+    let options = member.value(&call.body);
+    let mut asked = br#"{"include_usage":true"#.to_vec();
+    let kept = json::members(options, |option| {
+        if option.raw_name(options) != b"include_usage" {
+            asked.push(b',');
+            asked.extend_from_slice(&options[option.start..option.end]);
+        }
+    });
+    if kept.is_err() {
+        asked.truncate(br#"{"include_usage":true"#.len());
+    }
+    asked.push(b'}');
+    splice.replace(member.value_range(), asked);
+}
+
+/// A parameter that the provider calls otherwise. If the caller gave both, its own name wins.
+fn rename(call: &Call, ours: &str, theirs: &str, splice: &mut Splice) {
+    let find = |name: &str| call.peek.members().find(|(field, _)| field.name() == name);
+    let Some((_, member)) = find(ours) else {
+        return;
+    };
+    if find(theirs).is_some() {
+        splice.remove(member);
+        return;
+    }
+    let mut name = Vec::new();
+    json::push_string(&mut name, theirs);
+    splice.replace(member.start..member.name_end, name);
+}
+
+/// Request fields that the file gives, where the caller gave none.
+fn add_defaults(text: &[u8], deployment: &Deployment, splice: &mut Splice) {
+    let mut missing: Vec<_> = deployment.defaults.iter().collect();
+    let walked = json::members(text, |member| {
+        let literal = &text[member.start..member.name_end];
+        if let Some(name) = json::string(literal) {
+            missing.retain(|(default, _)| **default != *name);
+        }
+    });
+    if walked.is_ok() {
+        for (name, value) in missing {
+            splice.insert(&named(name, value.as_bytes()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::call::Route;
+    use crate::call::example::attempt;
+
+    fn sent(config: &str, body: &str) -> (http::request::Parts, String) {
+        let attempt = attempt(config, Route::Chat, body);
+        let endpoint = attempt.call.live.endpoint(attempt.deployment);
+        let model = attempt.call.model_of(attempt.deployment);
+        let uri = endpoint.uri(attempt.call.route, &model).unwrap();
+        let (head, body) = build(&attempt, uri, &model).into_parts();
+        let bytes = read(body);
+        (head, String::from_utf8(bytes).unwrap())
+    }
+
+    fn read(body: Pieces) -> Vec<u8> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async { body.collect().await.unwrap().to_bytes().to_vec() })
+    }
+
+    fn one(model: &str, more: &str) -> String {
+        format!(
+            "model_list:\n- model_name: public\n  litellm_params:\n    model: {model}\n    api_key: \
+             os.environ/KEY\n{more}"
+        )
+    }
+
+    #[test]
+    fn only_the_model_changes() {
+        let body =
+            r#"{ "x": [1, 2], "model" : "public","messages":[{"role":"user","content":"model"}] }"#;
+        let (head, sent) = sent(&one("openai/gpt-4o", ""), body);
+        assert_eq!(sent, body.replace("public", "gpt-4o"));
+        assert_eq!(head.uri, "https://api.openai.com/v1/chat/completions");
+        assert_eq!(head.headers["authorization"], "Bearer sk-secret");
+        assert!(head.headers["authorization"].is_sensitive());
+    }
+
+    #[test]
+    fn what_speaks_to_the_gateway_stays_here() {
+        let body = r#"{"model":"public","metadata":{"a":1},"messages":[],"num_retries":3,"tags":["x"],"user_id":"u","n":1}"#;
+        let (_, sent) = sent(&one("openai/gpt-4o", ""), body);
+        assert_eq!(sent, r#"{"model":"gpt-4o","messages":[],"n":1}"#);
+    }
+
+    #[test]
+    fn metadata_of_a_stored_completion_goes_on() {
+        let body = r#"{"model":"public","store":true,"metadata":{"a":"1"},"messages":[]}"#;
+        let (_, sent) = sent(&one("openai/gpt-4o", ""), body);
+        assert_eq!(sent, body.replace("public", "gpt-4o"));
+    }
+
+    #[test]
+    fn usage_is_asked_for_in_streams() {
+        let config = one("openai/gpt-4o", "");
+        let (_, plain) = sent(&config, r#"{"model":"public","stream":true,"messages":[]}"#);
+        assert_eq!(
+            plain,
+            r#"{"stream_options":{"include_usage":true},"model":"gpt-4o","stream":true,"messages":[]}"#
+        );
+        let asked = r#"{"model":"public","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
+        assert_eq!(sent(&config, asked).1, asked.replace("public", "gpt-4o"));
+        let other = r#"{"model":"public","stream":true,"stream_options":{"include_usage":false,"x":1},"messages":[]}"#;
+        assert!(
+            sent(&config, other)
+                .1
+                .contains(r#""stream_options":{"include_usage":true,"x":1}"#)
+        );
+    }
+
+    #[test]
+    fn azure_has_its_own_path_and_header() {
+        let more = "    api_base: https://east.example.com/\n    api_version: \"2024-02-01\"\n";
+        let body = r#"{"model":"public","stream":true,"messages":[]}"#;
+        let (head, sent) = sent(&one("azure/my-gpt", more), body);
+        let expected = "https://east.example.com/openai/deployments/my-gpt/chat/completions?api-version=2024-02-01";
+        assert_eq!(head.uri, expected);
+        assert_eq!(head.headers["api-key"], "sk-secret");
+        assert!(!head.headers.contains_key("authorization"));
+        // That version does not know `stream_options`.
+        assert_eq!(sent, body.replace("public", "my-gpt"));
+    }
+
+    #[test]
+    fn a_pattern_is_filled_with_what_matched() {
+        let config = "model_list:\n- model_name: groq/*\n  litellm_params:\n    model: groq/*\n    \
+                      api_key: os.environ/KEY\n";
+        let (head, sent) = sent(config, r#"{"model":"groq/llama-3","messages":[]}"#);
+        assert_eq!(sent, r#"{"model":"llama-3","messages":[]}"#);
+        assert_eq!(head.uri, "https://api.groq.com/openai/v1/chat/completions");
+    }
+
+    #[test]
+    fn the_files_defaults_stand_in_for_what_the_caller_left_out() {
+        let config = one("openai/gpt-4o", "    temperature: 0.2\n    max_tokens: 7\n");
+        let (_, sent) = sent(
+            &config,
+            r#"{"model":"public","max_tokens":9,"messages":[]}"#,
+        );
+        assert_eq!(
+            sent,
+            r#"{"temperature":0.2,"model":"gpt-4o","max_tokens":9,"messages":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_parameter_goes_by_the_vendors_name() {
+        let config = one("chutes/m", "");
+        let body = r#"{"model":"public","max_completion_tokens":9,"messages":[]}"#;
+        assert_eq!(
+            sent(&config, body).1,
+            r#"{"model":"m","max_tokens":9,"messages":[]}"#
+        );
+        let both = r#"{"model":"public","max_completion_tokens":9,"max_tokens":8,"messages":[]}"#;
+        assert_eq!(
+            sent(&config, both).1,
+            r#"{"model":"m","max_tokens":8,"messages":[]}"#
+        );
+    }
+}

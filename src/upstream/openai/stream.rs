@@ -1,0 +1,287 @@
+//! A stream of chunks: event in, event out, with the model's name put back and usage read.
+//!
+//! Source: OpenAI API reference, "Streaming". With `stream_options.include_usage` the last chunk
+//! before `[DONE]` has empty `choices` and the `usage` of the whole; if only the gateway asked for
+//! it, the caller does not see it.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use super::response::{Found, asked_literal, read_usage};
+use crate::call::Usage;
+use crate::wire::json;
+use crate::wire::sse::{Event, Splitter, TooLong};
+
+/// Longest event that is held.
+const MAX_EVENT_BYTES: usize = 16 << 20;
+
+/// What a stream has said so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The last usage there was.
+    pub usage: Option<Usage>,
+    /// `[DONE]` was there.
+    pub done: bool,
+    /// A choice had its finish reason.
+    pub finished: bool,
+    /// A data event was there.
+    pub started: bool,
+}
+
+/// Why a stream cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// An event is longer than the gateway holds.
+    TooLong,
+    /// A data event is no JSON object.
+    Malformed,
+    /// The provider told an error; this is the event's data.
+    Told(Bytes),
+}
+
+/// Rewrites the events of one stream.
+#[derive(Debug)]
+pub struct Rewriter {
+    splitter: Splitter,
+    asked: Vec<u8>,
+    strips_usage: bool,
+    progress: Progress,
+}
+
+impl Rewriter {
+    /// Puts `asked` where the provider names its model; `strips_usage` keeps the usage chunk from
+    /// a caller who did not ask for it.
+    pub fn new(asked: &str, strips_usage: bool) -> Self {
+        Self {
+            splitter: Splitter::new(MAX_EVENT_BYTES),
+            asked: asked_literal(asked),
+            strips_usage,
+            progress: Progress::default(),
+        }
+    }
+
+    /// What there was so far.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Takes a chunk of bytes; returns what may go to the caller now, possibly nothing. Bytes that
+    /// need no change are not copied. On an error, what came before it in the chunk is in `out`.
+    pub fn push(&mut self, chunk: Bytes, out: &mut BytesMut) -> Result<Option<Bytes>, Broken> {
+        // While every event of this chunk stays as it is, `kept` of its bytes go on as one slice.
+        let mut untouched = (!self.splitter.is_inside_event()).then(|| chunk.clone());
+        let mut kept = 0;
+        self.splitter.push(chunk);
+        while let Some(event) = self
+            .splitter
+            .next_event()
+            .map_err(|TooLong| Broken::TooLong)?
+        {
+            let verdict = self.judge(&event);
+            if matches!(verdict, Ok(Verdict::Keep)) && untouched.is_some() {
+                kept += event.raw.len();
+                continue;
+            }
+            if let Some(chunk) = untouched.take() {
+                out.extend_from_slice(&chunk[..kept]);
+            }
+            self.apply(&event, verdict?, out);
+        }
+        match untouched {
+            Some(chunk) => Ok((kept > 0).then(|| chunk.slice(..kept))),
+            None => Ok((!out.is_empty()).then(|| out.split().freeze())),
+        }
+    }
+
+    /// The stream has ended; an event without its blank line is taken as whole.
+    pub fn finish(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
+        if let Some(event) = self.splitter.finish() {
+            let verdict = self.judge(&event)?;
+            self.apply(&event, verdict, out);
+            out.extend_from_slice(b"\n\n");
+        }
+        Ok(())
+    }
+
+    /// Reads an event and says how the caller gets it.
+    fn judge(&mut self, event: &Event) -> Result<Verdict, Broken> {
+        let Some(data) = event.data() else {
+            return Ok(Verdict::Keep);
+        };
+        if &*data == b"[DONE]" {
+            self.progress.done = true;
+            return Ok(Verdict::Keep);
+        }
+        let mut found = Found::default();
+        json::members(&data, |member| found.note(&data, member)).map_err(|_| Broken::Malformed)?;
+        if found.error.is_some() {
+            return Err(Broken::Told(Bytes::copy_from_slice(&data)));
+        }
+        self.progress.started = true;
+        let choices = found
+            .choices
+            .map_or(b"" as &[u8], |member| member.value(&data));
+        self.progress.finished |= has_finish_reason(choices);
+        if let Some(usage) = found.usage.and_then(|usage| read_usage(usage.value(&data))) {
+            self.progress.usage = Some(usage);
+            if self.strips_usage && is_empty_list(choices) {
+                return Ok(Verdict::Drop);
+            }
+        }
+        let Some(model) = found.model.filter(|model| model.value(&data) != self.asked) else {
+            return Ok(Verdict::Keep);
+        };
+        // The data is one stretch of the raw event unless it came in several `data` lines.
+        let start = (data.as_ptr() as usize).wrapping_sub(event.raw.as_ptr() as usize);
+        if event.raw.get(start..start.wrapping_add(data.len())) == Some(&*data) {
+            return Ok(Verdict::Model(start + model.value_start..start + model.end));
+        }
+        let mut joined = Vec::with_capacity(data.len() + self.asked.len());
+        for part in [&data[..model.value_start], &self.asked, &data[model.end..]] {
+            joined.extend(
+                part.iter()
+                    .map(|byte| if *byte == b'\n' { b' ' } else { *byte }),
+            );
+        }
+        Ok(Verdict::Data(joined))
+    }
+
+    fn apply(&self, event: &Event, verdict: Verdict, out: &mut BytesMut) {
+        match verdict {
+            Verdict::Keep => out.extend_from_slice(&event.raw),
+            Verdict::Drop => {}
+            Verdict::Model(range) => {
+                out.extend_from_slice(&event.raw[..range.start]);
+                out.extend_from_slice(&self.asked);
+                out.extend_from_slice(&event.raw[range.end..]);
+            }
+            Verdict::Data(data) => {
+                out.extend_from_slice(b"data: ");
+                out.extend_from_slice(&data);
+                out.extend_from_slice(b"\n\n");
+            }
+        }
+    }
+}
+
+/// How the caller gets an event.
+enum Verdict {
+    /// As it is.
+    Keep,
+    /// Not at all.
+    Drop,
+    /// With another name in this stretch of it.
+    Model(Range<usize>),
+    /// With this data on one line.
+    Data(Vec<u8>),
+}
+
+fn is_empty_list(text: &[u8]) -> bool {
+    matches!(text, [b'[', middle @ .., b']'] if middle.iter().all(u8::is_ascii_whitespace))
+}
+
+/// Whether a choice names its finish reason. The quotes of the pattern stand escaped inside JSON
+/// strings, so that text which speaks of `finish_reason` is not taken for one.
+fn has_finish_reason(choices: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"finish_reason\"";
+    let mut rest = choices;
+    while let Some(at) = memchr::memmem::find(rest, NAME) {
+        rest = &rest[at + NAME.len()..];
+        let value = rest
+            .iter()
+            .find(|byte| !byte.is_ascii_whitespace() && **byte != b':');
+        if value == Some(&b'"') {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &str = concat!(
+        ": hello\n\n",
+        "data: {\"id\":\"1\",\"model\":\"gpt-4o-2024\",\"choices\":[{\"delta\":{\"content\":\"say \\\"finish_reason\\\":\\\"x\\\"\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+        "data: {\"id\":\"1\",\"model\":\"gpt-4o-2024\",\"choices\":[{\"delta\":{},\"finish_reason\": \"stop\"}],\"usage\":null}\n\n",
+        "data: {\"id\":\"1\",\"model\":\"gpt-4o-2024\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\n",
+        "data: [DONE]\n\n",
+    );
+
+    fn run(stream: &str, asked: &str, strips: bool, size: usize) -> (String, Progress) {
+        let mut rewriter = Rewriter::new(asked, strips);
+        let (mut out, mut all) = (BytesMut::new(), Vec::new());
+        for chunk in stream.as_bytes().chunks(size) {
+            if let Some(bytes) = rewriter
+                .push(Bytes::copy_from_slice(chunk), &mut out)
+                .unwrap()
+            {
+                all.extend_from_slice(&bytes);
+            }
+        }
+        rewriter.finish(&mut out).unwrap();
+        all.extend_from_slice(&out);
+        (String::from_utf8(all).unwrap(), rewriter.progress())
+    }
+
+    #[test]
+    fn only_the_model_changes_at_every_chunk_size() {
+        let expected = STREAM.replace("gpt-4o-2024", "mine \\\"1\\\"");
+        for size in 1..=STREAM.len() {
+            let (text, progress) = run(STREAM, "mine \"1\"", false, size);
+            assert_eq!(text, expected, "chunks of {size}");
+            assert!(progress.done && progress.finished);
+            assert_eq!(progress.usage.unwrap().total(), 7);
+        }
+    }
+
+    #[test]
+    fn the_usage_chunk_is_kept_from_a_caller_who_did_not_ask() {
+        let without: String = STREAM
+            .split_inclusive("\n\n")
+            .filter(|event| !event.contains("prompt_tokens"))
+            .collect();
+        for size in 1..=STREAM.len() {
+            assert_eq!(run(STREAM, "gpt-4o-2024", true, size).0, without);
+        }
+    }
+
+    #[test]
+    fn an_unchanged_chunk_is_not_copied() {
+        let chunk = Bytes::from_static(STREAM.as_bytes());
+        let mut rewriter = Rewriter::new("gpt-4o-2024", false);
+        let out = rewriter
+            .push(chunk.clone(), &mut BytesMut::new())
+            .unwrap()
+            .unwrap();
+        assert_eq!((out.as_ptr(), out.len()), (chunk.as_ptr(), chunk.len()));
+    }
+
+    #[test]
+    fn an_error_and_nonsense_are_told_apart() {
+        let told = Bytes::from_static(b"data: {\"error\":{\"message\":\"x\"}}\n\n");
+        let mut out = BytesMut::new();
+        assert!(matches!(
+            Rewriter::new("m", false).push(told, &mut out),
+            Err(Broken::Told(_))
+        ));
+        let nonsense = Bytes::from_static(b"data: {\"choices\":[\n\n");
+        assert_eq!(
+            Rewriter::new("m", false).push(nonsense, &mut out),
+            Err(Broken::Malformed)
+        );
+    }
+
+    #[test]
+    fn data_in_several_lines_is_one_event() {
+        let (text, _) = run(
+            "data: {\"model\":\"a\",\ndata: \"x\":1}\n\n",
+            "b",
+            false,
+            100,
+        );
+        assert_eq!(text, "data: {\"model\":\"b\", \"x\":1}\n\n");
+    }
+}

@@ -1,0 +1,293 @@
+//! A stream on its way from the provider to the caller.
+//!
+//! The relay reads the provider's body, passes it through the [`Rewriter`], and sees to it that the
+//! caller's stream never ends in silence: a cut, a stall or an error after the first event becomes
+//! a last `data: {"error": …}` event. Dropping it ends the upstream request. However it ends,
+//! [`on_end`](Relay::on_end) is told once.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use hyper::body::Incoming;
+use pointsman_routes::table::DeploymentId;
+use tokio::time::{Instant, Sleep};
+
+use super::openai::response;
+use super::openai::stream::{Broken, Rewriter};
+use super::{fault_of, mock};
+use crate::call::{Call, Usage};
+use crate::error::{Failure, UpstreamKind};
+
+/// How long a provider may be silent between two chunks, if its whole deadline is not shorter.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What came of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamEnd {
+    /// How it ended.
+    pub outcome: StreamOutcome,
+    /// The last usage that the provider told.
+    pub usage: Option<Usage>,
+    /// When the first event was there.
+    pub first_event: Option<Instant>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StreamOutcome {
+    /// As it should.
+    Complete,
+    /// The provider failed after the first event; the caller was told.
+    Failed(Failure),
+    /// The caller went away.
+    Dropped,
+}
+
+/// Called once, when the stream has ended or was dropped.
+pub type OnEnd = Box<dyn FnOnce(StreamEnd) + Send>;
+
+/// A provider's stream, as the caller gets it.
+pub struct Relay {
+    source: Source,
+    rewriter: Rewriter,
+    call: Arc<Call>,
+    deployment: DeploymentId,
+    /// The first bytes, held until the answer's head has gone.
+    held: Option<Bytes>,
+    out: BytesMut,
+    idle: Pin<Box<Sleep>>,
+    idle_after: Duration,
+    last_chunk: Instant,
+    first_event: Option<Instant>,
+    on_end: Option<OnEnd>,
+    state: State,
+}
+
+enum Source {
+    Provider(Incoming),
+    Mock(mock::Script),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Reading,
+    Ended,
+}
+
+/// What one read of the source gave.
+enum Read {
+    Chunk(Bytes),
+    End,
+    Broke,
+    Silent,
+}
+
+impl Relay {
+    pub(super) fn new(body: Incoming, call: Arc<Call>, deployment: DeploymentId) -> Self {
+        Self::from_source(Source::Provider(body), call, deployment)
+    }
+
+    pub(super) fn mock(script: mock::Script, call: Arc<Call>, deployment: DeploymentId) -> Self {
+        Self::from_source(Source::Mock(script), call, deployment)
+    }
+
+    fn from_source(source: Source, call: Arc<Call>, deployment: DeploymentId) -> Self {
+        let endpoint = call.live.endpoint(deployment);
+        let idle_after = call.timeout.unwrap_or(endpoint.timeout).min(IDLE_TIMEOUT);
+        let strips = !call.wants_usage && !call.live.routes().general.always_include_stream_usage;
+        let now = Instant::now();
+        Self {
+            source,
+            rewriter: Rewriter::new(&call.asked, strips),
+            call,
+            deployment,
+            held: None,
+            out: BytesMut::new(),
+            idle: Box::pin(tokio::time::sleep_until(now + idle_after)),
+            idle_after,
+            last_chunk: now,
+            first_event: None,
+            on_end: None,
+            state: State::Reading,
+        }
+    }
+
+    /// Tells `told` when the stream has ended.
+    pub fn on_end(&mut self, told: OnEnd) {
+        self.on_end = Some(told);
+    }
+
+    /// Waits until the first data event is there, so that a failure before it can still be told
+    /// with a status.
+    pub(super) async fn first_event(&mut self) -> Result<(), Failure> {
+        let mut held = BytesMut::new();
+        loop {
+            let read = poll_fn(|cx| self.poll_read(cx)).await;
+            match self.step(read) {
+                Ok(Some(bytes)) => held.extend_from_slice(&bytes),
+                Ok(None) => {}
+                Err(failure) => return Err(failure),
+            }
+            if self.rewriter.progress().started || self.state == State::Ended {
+                break;
+            }
+        }
+        if !self.rewriter.progress().started {
+            return Err(self.fault(UpstreamKind::Malformed, "Its stream is empty."));
+        }
+        self.first_event = Some(Instant::now());
+        self.held = Some(held.freeze()).filter(|held| !held.is_empty());
+        Ok(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
+        let body = match &mut self.source {
+            Source::Mock(script) => {
+                return Poll::Ready(script.next_chunk().map_or(Read::End, Read::Chunk));
+            }
+            Source::Provider(body) => body,
+        };
+        loop {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(chunk) = frame.into_data() {
+                        self.last_chunk = Instant::now();
+                        return Poll::Ready(Read::Chunk(chunk));
+                    }
+                }
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Read::Broke),
+                Poll::Ready(None) => return Poll::Ready(Read::End),
+                Poll::Pending => {
+                    // The timer is moved when it fires and not at each chunk.
+                    ready!(self.idle.as_mut().poll(cx));
+                    let due = self.last_chunk + self.idle_after;
+                    if due <= Instant::now() {
+                        return Poll::Ready(Read::Silent);
+                    }
+                    self.idle.as_mut().reset(due);
+                }
+            }
+        }
+    }
+
+    /// Takes what was read; returns what goes to the caller now.
+    fn step(&mut self, read: Read) -> Result<Option<Bytes>, Failure> {
+        match read {
+            Read::Chunk(chunk) => {
+                let pushed = self.rewriter.push(chunk, &mut self.out);
+                pushed.map_err(|broken| self.broken(broken))
+            }
+            Read::End => {
+                let mut out = self.out.split();
+                self.rewriter
+                    .finish(&mut out)
+                    .map_err(|broken| self.broken(broken))?;
+                let progress = self.rewriter.progress();
+                if !progress.done {
+                    if progress.started && !progress.finished {
+                        return Err(self.fault(UpstreamKind::Cut, ""));
+                    }
+                    out.extend_from_slice(b"data: [DONE]\n\n");
+                }
+                self.state = State::Ended;
+                Ok((!out.is_empty()).then(|| out.freeze()))
+            }
+            // Some providers close without an end to the chunked body after `[DONE]`.
+            Read::Broke if self.rewriter.progress().done => {
+                self.state = State::Ended;
+                Ok(None)
+            }
+            Read::Broke => Err(self.fault(UpstreamKind::Cut, "")),
+            Read::Silent => Err(self.fault(UpstreamKind::Stalled(self.idle_after), "")),
+        }
+    }
+
+    fn broken(&self, broken: Broken) -> Failure {
+        match broken {
+            Broken::TooLong => self.fault(UpstreamKind::TooLarge, ""),
+            Broken::Malformed => self.fault(UpstreamKind::Malformed, "An event is no JSON object."),
+            Broken::Told(data) => {
+                let attempt = crate::call::Attempt {
+                    call: Arc::clone(&self.call),
+                    deployment: self.deployment,
+                };
+                response::told_as_success(&attempt, &http::HeaderMap::new(), &data)
+                    .unwrap_or_else(|| self.fault(UpstreamKind::Malformed, "It told an error."))
+            }
+        }
+    }
+
+    fn fault(&self, kind: UpstreamKind, message: &str) -> Failure {
+        fault_of(&self.call, self.deployment, kind, message)
+    }
+
+    /// The next bytes for the caller; `None` at the end.
+    pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(held) = self.held.take() {
+            return Poll::Ready(Some(held));
+        }
+        while self.state == State::Reading {
+            let read = ready!(self.poll_read(cx));
+            match self.step(read) {
+                Ok(Some(bytes)) => {
+                    self.first_event.get_or_insert_with(Instant::now);
+                    if self.state == State::Ended {
+                        self.end(StreamOutcome::Complete);
+                    }
+                    return Poll::Ready(Some(bytes));
+                }
+                Ok(None) => {}
+                Err(failure) => return Poll::Ready(Some(self.fail(failure))),
+            }
+        }
+        self.end(StreamOutcome::Complete);
+        Poll::Ready(None)
+    }
+
+    /// Whether every byte was given out.
+    pub fn is_ended(&self) -> bool {
+        self.state == State::Ended && self.held.is_none()
+    }
+
+    /// The last event of a stream that broke, behind what was there before it broke.
+    fn fail(&mut self, failure: Failure) -> Bytes {
+        let mut out = self.out.split();
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&crate::error::openai_body(&failure));
+        out.extend_from_slice(b"\n\n");
+        self.state = State::Ended;
+        self.end(StreamOutcome::Failed(failure));
+        out.freeze()
+    }
+
+    fn end(&mut self, outcome: StreamOutcome) {
+        if let Some(told) = self.on_end.take() {
+            let usage = self.rewriter.progress().usage;
+            told(StreamEnd {
+                outcome,
+                usage,
+                first_event: self.first_event,
+            });
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.end(StreamOutcome::Dropped);
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
