@@ -1,0 +1,193 @@
+//! LiteLLM's response headers.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pointsman_routes::usd::Usd;
+
+use crate::call::Call;
+use crate::live::Endpoint;
+use crate::spend::price::Cost;
+
+/// The version that is told.
+pub const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+
+macro_rules! names {
+    ($($constant:ident = $name:literal;)*) => {
+        $(const $constant: HeaderName = HeaderName::from_static($name);)*
+    };
+}
+
+names! {
+    CALL_ID = "x-litellm-call-id";
+    MODEL_ID = "x-litellm-model-id";
+    MODEL_NAME = "x-litellm-model-name";
+    MODEL_GROUP = "x-litellm-model-group";
+    API_BASE = "x-litellm-model-api-base";
+    REGION = "x-litellm-model-region";
+    LITELLM_VERSION = "x-litellm-version";
+    COST = "x-litellm-response-cost";
+    COST_ORIGINAL = "x-litellm-response-cost-original";
+    COST_DISCOUNT = "x-litellm-response-cost-discount-amount";
+    COST_MARGIN = "x-litellm-response-cost-margin-amount";
+    COST_MARGIN_PERCENT = "x-litellm-response-cost-margin-percent";
+    COST_INPUT = "x-litellm-response-cost-input";
+    COST_OUTPUT = "x-litellm-response-cost-output";
+    COST_TOOLS = "x-litellm-response-cost-tool-usage";
+    DURATION = "x-litellm-response-duration-ms";
+    OVERHEAD = "x-litellm-overhead-duration-ms";
+    CALLBACKS = "x-litellm-callback-duration-ms";
+    RETRIES = "x-litellm-attempted-retries";
+    FALLBACKS = "x-litellm-attempted-fallbacks";
+    SOURCE = "x-pointsman-error-source";
+}
+
+const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
+const ZERO: HeaderValue = HeaderValue::from_static("0");
+
+/// Provider headers that go to the caller, under `llm_provider-` and, for rate limits, under their
+/// own name, too. Cookies, account names and whatever else a provider sends stay here.
+static PASSED: LazyLock<HashMap<HeaderName, HeaderName>> = LazyLock::new(|| {
+    const NAMES: [&str; 21] = [
+        "content-type",
+        "date",
+        "openai-model",
+        "openai-processing-ms",
+        "openai-version",
+        "x-request-id",
+        "request-id",
+        "apim-request-id",
+        "x-ms-region",
+        "x-ms-client-request-id",
+        "retry-after",
+        "retry-after-ms",
+        "x-should-retry",
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens",
+        "cf-ray",
+        "server",
+    ];
+    NAMES
+        .iter()
+        .filter_map(|name| {
+            let prefixed = HeaderName::try_from(format!("llm_provider-{name}")).ok()?;
+            Some((HeaderName::from_static(name), prefixed))
+        })
+        .collect()
+});
+
+/// Names the deployment that answered, and the table's version of things.
+pub fn push_names(headers: &mut HeaderMap, call: &Call, endpoint: &Endpoint) {
+    headers.insert(CALL_ID, call.id.clone());
+    headers.insert(MODEL_ID, endpoint.names.id.clone());
+    headers.insert(MODEL_NAME, endpoint.names.model.clone());
+    headers.insert(API_BASE, endpoint.names.api_base.clone());
+    if let Some(region) = &endpoint.names.region {
+        headers.insert(REGION, region.clone());
+    }
+    if let Ok(group) = HeaderValue::from_str(call.group_name()) {
+        headers.insert(MODEL_GROUP, group);
+    }
+    headers.insert(LITELLM_VERSION, VERSION);
+    headers.insert(RETRIES, ZERO);
+    headers.insert(FALLBACKS, ZERO);
+}
+
+/// What the call cost; a stream cannot know it yet.
+pub fn push_cost(headers: &mut HeaderMap, cost: Cost) {
+    let total = dollars(cost.total());
+    headers.insert(COST, total.clone());
+    headers.insert(COST_ORIGINAL, total);
+    headers.insert(COST_INPUT, dollars(cost.input));
+    headers.insert(COST_OUTPUT, dollars(cost.output));
+    headers.insert(COST_TOOLS, NOTHING);
+    headers.insert(COST_DISCOUNT, NOTHING);
+    headers.insert(COST_MARGIN, NOTHING);
+    headers.insert(COST_MARGIN_PERCENT, NOTHING);
+}
+
+/// How long it took until now, and how much of that the gateway added.
+pub fn push_times(headers: &mut HeaderMap, call: &Call, upstream: Duration) {
+    let total = call.arrived.elapsed();
+    headers.insert(DURATION, millis(total));
+    headers.insert(OVERHEAD, millis(total.saturating_sub(upstream)));
+    headers.insert(CALLBACKS, NOTHING);
+}
+
+/// The provider's headers that the caller may see, unless one of them echoes a secret.
+pub fn push_provider(headers: &mut HeaderMap, provider: &HeaderMap, endpoint: &Endpoint) {
+    for (name, value) in provider {
+        let Some(prefixed) = PASSED.get(name) else {
+            continue;
+        };
+        if endpoint.echoes_secret(value.as_bytes()) {
+            continue;
+        }
+        if name.as_str().starts_with("x-ratelimit-") {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers.insert(prefixed.clone(), value.clone());
+    }
+}
+
+/// What an error carries once the key was checked.
+pub fn push_failure(headers: &mut HeaderMap, id: &HeaderValue, source: &'static str) {
+    headers.insert(CALL_ID, id.clone());
+    headers.insert(LITELLM_VERSION, VERSION);
+    headers.insert(COST, ZERO);
+    headers.insert(SOURCE, HeaderValue::from_static(source));
+}
+
+/// Names whose fault an error is.
+pub fn push_source(headers: &mut HeaderMap, source: &'static str) {
+    headers.insert(SOURCE, HeaderValue::from_static(source));
+}
+
+fn dollars(amount: Usd) -> HeaderValue {
+    if amount == Usd::ZERO {
+        return NOTHING;
+    }
+    HeaderValue::try_from(amount.to_string()).unwrap_or(NOTHING)
+}
+
+/// Milliseconds with three decimals.
+fn millis(duration: Duration) -> HeaderValue {
+    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let mut text = itoa::Buffer::new().format(micros / 1000).to_owned();
+    let rest = micros % 1000;
+    text.push('.');
+    for digit in [rest / 100, rest / 10 % 10, rest % 10] {
+        text.push(char::from(
+            b"0123456789"[usize::try_from(digit).unwrap_or(0)],
+        ));
+    }
+    HeaderValue::try_from(text).unwrap_or(ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_milliseconds_with_three_decimals() {
+        for (micros, text) in [
+            (0, "0.000"),
+            (1, "0.001"),
+            (12_345, "12.345"),
+            (1_000_070, "1000.070"),
+        ] {
+            assert_eq!(millis(Duration::from_micros(micros)), text);
+        }
+    }
+
+    #[test]
+    fn every_passed_name_is_a_header_name() {
+        assert_eq!(PASSED.len(), 21);
+    }
+}

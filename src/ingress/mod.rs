@@ -1,0 +1,6 @@
+//! Reads a request of a front door into a [`Call`](crate::call::Call), and writes the
+//! [`Answer`](crate::call::Answer) as that front door's response. One file for each dialect.
+
+pub mod body;
+pub mod headers;
+pub mod openai;

@@ -1,0 +1,541 @@
+//! The OpenAI front door: chat completions, completions, embeddings, models.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use pointsman_routes::table::Mode;
+use serde::Serialize;
+use tower::{Service, ServiceExt};
+
+use super::body::Body;
+use super::headers;
+use crate::call::{Answer, AnswerBody, Call, Field, Principal, Route, peek};
+use crate::error::{Failure, RequestFault};
+use crate::live::{Handle, Live};
+use crate::spend::price::{Cost, price};
+use crate::spend::report::{Record, Reporter};
+use crate::upstream::{Relay, StreamEnd, StreamOutcome};
+
+/// Longest request body, unless the file says otherwise.
+const MAX_REQUEST_BYTES: u64 = 100 << 20;
+/// How long a request body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(300);
+/// Longest name of a model that is looked up.
+const MAX_MODEL_BYTES: usize = 512;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+/// Tells an nginx in front not to hold events back.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// The front door over a service that answers calls.
+#[derive(Clone, Debug)]
+pub struct FrontDoor<S> {
+    live: Handle,
+    calls: S,
+    reporter: Reporter,
+}
+
+impl<S> FrontDoor<S>
+where
+    S: Service<Arc<Call>, Response = Answer<Relay>, Error = Failure> + Clone,
+{
+    /// Reads requests into calls of `calls`, each with the table that is in force when it comes.
+    pub fn new(live: Handle, calls: S, reporter: Reporter) -> Self {
+        Self {
+            live,
+            calls,
+            reporter,
+        }
+    }
+
+    /// Serves a request of this route; `named` is the model of the path, where it has one.
+    ///
+    /// Always gives a response. Dropping the future, or the response's body, ends the upstream
+    /// request, and what was used until then is counted.
+    pub async fn serve<B>(
+        &self,
+        request: Request<B>,
+        route: Route,
+        named: Option<String>,
+    ) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let arrived = Instant::now();
+        let in_flight = self.reporter.meter().enter();
+        let (head, body) = request.into_parts();
+        let id = call_id(&head.headers);
+        let live = self.live.load();
+        let call = match read(head, body, live, route, named, id.clone(), arrived).await {
+            Ok(call) => Arc::new(call),
+            Err(failure) => return refuse(&failure, &id),
+        };
+        let mut watch = Watch {
+            call: &call,
+            reporter: &self.reporter,
+            armed: true,
+        };
+        let answer = self.calls.clone().oneshot(Arc::clone(&call)).await;
+        watch.armed = false;
+        match answer {
+            Ok(answer) => self.respond(&call, answer, in_flight),
+            Err(failure) => {
+                self.reporter.report(failed(&call, &failure));
+                refuse(&failure, &id)
+            }
+        }
+    }
+
+    fn respond(
+        &self,
+        call: &Arc<Call>,
+        answer: Answer<Relay>,
+        in_flight: crate::spend::meter::InFlight,
+    ) -> Response<Body> {
+        let endpoint = call.live.endpoint(answer.deployment);
+        let mut headers = HeaderMap::with_capacity(40);
+        headers::push_names(&mut headers, call, endpoint);
+        headers::push_provider(&mut headers, &answer.headers, endpoint);
+        let mut record = Record {
+            call: Arc::clone(call),
+            deployment: Some(answer.deployment),
+            status: answer.status,
+            failure: None,
+            dropped: false,
+            usage: None,
+            cost: Cost::default(),
+            upstream: answer.latency,
+            first_token: None,
+            ended: call.arrived,
+        };
+        let body = match answer.body {
+            AnswerBody::Whole { bytes, usage } => {
+                record.settle(usage);
+                headers::push_cost(&mut headers, record.cost);
+                headers::push_times(&mut headers, call, answer.latency);
+                headers.insert(header::CONTENT_TYPE, JSON);
+                self.reporter.report(record);
+                Body::whole(bytes)
+            }
+            AnswerBody::Stream(mut relay) => {
+                headers::push_times(&mut headers, call, answer.latency);
+                headers.insert(header::CONTENT_TYPE, EVENTS);
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
+                let reporter = self.reporter.clone();
+                relay.on_end(Box::new(move |end| {
+                    let _in_flight = in_flight;
+                    reporter.report(ended(record, end));
+                }));
+                Body::relay(relay)
+            }
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+impl Record {
+    /// Books what the call took.
+    fn settle(&mut self, usage: Option<crate::call::Usage>) {
+        self.ended = Instant::now();
+        self.usage = usage;
+        if let (Some(usage), Some(deployment)) = (usage, self.deployment) {
+            self.cost = price(&usage, &self.call.live.deployment(deployment).price);
+        }
+    }
+}
+
+fn ended(mut record: Record, end: StreamEnd) -> Record {
+    record.settle(end.usage);
+    record.first_token = end
+        .first_event
+        .map(|at| at.into_std().saturating_duration_since(record.call.arrived));
+    match end.outcome {
+        StreamOutcome::Complete => {}
+        StreamOutcome::Failed(failure) => record.failure = Some(failure.class()),
+        StreamOutcome::Dropped => record.dropped = true,
+    }
+    record
+}
+
+fn failed(call: &Arc<Call>, failure: &Failure) -> Record {
+    let deployment = match failure {
+        Failure::Upstream(fault) => {
+            let deployments = call.live.routes().deployments.iter();
+            deployments
+                .zip(0..)
+                .find(|(known, _)| known.id == fault.deployment)
+        }
+        _ => None,
+    };
+    Record {
+        call: Arc::clone(call),
+        deployment: deployment.map(|(_, at)| pointsman_routes::table::DeploymentId(at)),
+        status: failure.status(),
+        failure: Some(failure.class()),
+        dropped: false,
+        usage: None,
+        cost: Cost::default(),
+        upstream: Duration::ZERO,
+        first_token: None,
+        ended: Instant::now(),
+    }
+}
+
+/// Reports a call whose caller went away before there was an answer.
+struct Watch<'a> {
+    call: &'a Arc<Call>,
+    reporter: &'a Reporter,
+    armed: bool,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.reporter.report(Record {
+                call: Arc::clone(self.call),
+                deployment: None,
+                status: CLIENT_CLOSED_REQUEST,
+                failure: Some("ClientDisconnected"),
+                dropped: true,
+                usage: None,
+                cost: Cost::default(),
+                upstream: Duration::ZERO,
+                first_token: None,
+                ended: Instant::now(),
+            });
+        }
+    }
+}
+
+/// nginx's status for a caller that went away.
+const CLIENT_CLOSED_REQUEST: http::StatusCode = match http::StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => http::StatusCode::BAD_REQUEST,
+};
+
+async fn read<B>(
+    head: Parts,
+    body: B,
+    live: Arc<Live>,
+    route: Route,
+    named: Option<String>,
+    id: HeaderValue,
+    arrived: Instant,
+) -> Result<Call, Failure>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if head.method != Method::POST {
+        return Err(Failure::Request(RequestFault::Method("POST")));
+    }
+    check_content_type(&head.headers)?;
+    let limit = live
+        .routes()
+        .general
+        .max_request_bytes
+        .unwrap_or(MAX_REQUEST_BYTES);
+    let body = read_body(&head.headers, body, limit).await?;
+    let peek = peek::peek(&body).map_err(refused_body)?;
+    check_rehearsal(&live, &peek)?;
+    let asked = match named.or_else(|| peek.text(&body, Field::Model).map(Into::into)) {
+        Some(asked) => asked,
+        None => live
+            .routes()
+            .general
+            .completion_model
+            .as_deref()
+            .map(str::to_owned)
+            .ok_or(Failure::Request(RequestFault::Missing {
+                route: route.path(),
+                name: "model",
+            }))?,
+    };
+    let target = resolve(&live, &asked)?;
+    if peek.get(route.required()).is_none() {
+        let name = route.required().name();
+        return Err(Failure::Request(RequestFault::Missing {
+            route: route.path(),
+            name,
+        }));
+    }
+    let principal = head.extensions.get::<Arc<Principal>>();
+    let timeout = seconds(&head.headers, &TIMEOUT)
+        .or_else(|| peek.seconds(&body, Field::Timeout))
+        .or_else(|| peek.seconds(&body, Field::RequestTimeout));
+    let stream_timeout = seconds(&head.headers, &STREAM_TIMEOUT)
+        .or_else(|| peek.seconds(&body, Field::StreamTimeout));
+    let ceiling = live.routes().settings.request_timeout;
+    let call = Call {
+        id,
+        principal: principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone),
+        route,
+        asked: asked.into(),
+        target,
+        wants_usage: peek.stream && peek.wants_usage(&body),
+        body,
+        peek,
+        timeout: timeout.map(|timeout| timeout.min(ceiling)),
+        stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),
+        arrived,
+        live,
+    };
+    check_mode(&call)?;
+    Ok(call)
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let kind = kind.to_str().unwrap_or("");
+    let essence = kind.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json") {
+        return Ok(());
+    }
+    Err(Failure::Request(RequestFault::ContentType(
+        essence.chars().take(100).collect(),
+    )))
+}
+
+async fn read_body<B>(headers: &HeaderMap, body: B, limit: u64) -> Result<Bytes, Failure>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || Failure::Request(RequestFault::TooLarge { limit });
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    if declared
+        .and_then(|length| length.parse::<u64>().ok())
+        .is_some_and(|length| length > limit)
+    {
+        return Err(too_large());
+    }
+    let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
+    match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Failure::Request(RequestFault::Body)),
+        Err(_) => Err(Failure::Request(RequestFault::Slow)),
+    }
+}
+
+fn refused_body(refusal: peek::Refusal) -> Failure {
+    let what = refusal.to_string();
+    Failure::Request(match refusal {
+        peek::Refusal::Json(_) | peek::Refusal::Nested | peek::Refusal::Twice(_) => {
+            RequestFault::Json(what)
+        }
+        peek::Refusal::Forbidden(field) | peek::Refusal::WrongType { field, .. } => {
+            RequestFault::Parameter {
+                name: field.name(),
+                what,
+            }
+        }
+    })
+}
+
+/// Rehearsed failures are for operators who have switched them on.
+fn check_rehearsal(live: &Live, peek: &peek::Peek) -> Result<(), Failure> {
+    if live.routes().general.allow_mock_testing {
+        return Ok(());
+    }
+    let rehearsal = |field: &Field| field.class() == peek::Class::Rehearsal;
+    match peek.members().map(|(field, _)| field).find(rehearsal) {
+        None => Ok(()),
+        Some(field) => Err(Failure::Request(RequestFault::Parameter {
+            name: field.name(),
+            what: format!(
+                "{} is not allowed. Enable with general_settings: \
+                 dangerously_allow_mock_testing_request_params",
+                field.name()
+            ),
+        })),
+    }
+}
+
+fn resolve(live: &Live, asked: &str) -> Result<pointsman_routes::table::Target, Failure> {
+    let found = (asked.len() <= MAX_MODEL_BYTES)
+        .then(|| live.table().resolve(asked))
+        .flatten();
+    found.map(|found| found.target).ok_or_else(|| {
+        let shown: String = asked.chars().take(200).collect();
+        let nearest = live
+            .table()
+            .nearest(asked, 3)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        Failure::Request(RequestFault::UnknownModel {
+            asked: shown,
+            nearest,
+        })
+    })
+}
+
+/// An embedding model does not chat, nor the other way about.
+fn check_mode(call: &Call) -> Result<(), Failure> {
+    let members = &call.live.routes().groups[usize::from(call.group().0)].members;
+    let embeds = |mode: Option<Mode>| mode == Some(Mode::Embedding);
+    let wrong = !members.is_empty()
+        && members.iter().all(|member| {
+            let deployment = call.live.deployment(member.deployment);
+            deployment.mock.is_none()
+                && match call.route {
+                    Route::Chat | Route::Completions => embeds(deployment.facts.mode),
+                    Route::Embeddings => deployment.facts.mode == Some(Mode::Chat),
+                }
+        });
+    if wrong {
+        let asked = call.asked.to_string();
+        return Err(Failure::Request(RequestFault::WrongMode {
+            asked,
+            route: call.route.path(),
+        }));
+    }
+    Ok(())
+}
+
+fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
+    Duration::try_from_secs_f64(headers.get(name)?.to_str().ok()?.parse().ok()?).ok()
+}
+
+/// The caller's id of the call if it gives a plain one, else a random UUID (RFC 9562, version 4).
+fn call_id(headers: &HeaderMap) -> HeaderValue {
+    if let Some(given) = headers.get(&CALL_ID) {
+        let plain =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+        let bytes = given.as_bytes();
+        if !bytes.is_empty() && bytes.len() <= 128 && bytes.iter().all(plain) {
+            return given.clone();
+        }
+    }
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let random = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let mut text = [b'-'; 36];
+    let mut digits = (0..32u32)
+        .rev()
+        .map(|at| HEX[(random >> (4 * at) & 15) as usize]);
+    for (at, place) in text.iter_mut().enumerate() {
+        if !matches!(at, 8 | 13 | 18 | 23) {
+            *place = digits.next().unwrap_or(b'0');
+        }
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+fn refuse(failure: &Failure, id: &HeaderValue) -> Response<Body> {
+    let mut response = error(failure);
+    headers::push_failure(response.headers_mut(), id, failure.side().word());
+    response
+}
+
+/// The response to a failure, in OpenAI's shape. An unknown path or method has LiteLLM's own.
+pub fn error(failure: &Failure) -> Response<Body> {
+    let body = match failure {
+        Failure::Request(RequestFault::Route | RequestFault::Method(_)) => {
+            format!(r#"{{"detail":"{failure}"}}"#).into_bytes()
+        }
+        _ => crate::error::openai_body(failure),
+    };
+    let mut response = Response::new(Body::whole(body));
+    *response.status_mut() = failure.status();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers::push_source(headers, failure.side().word());
+    if let Some(after) = failure.retry_after() {
+        headers.insert(header::RETRY_AFTER, after);
+    }
+    if let Failure::Request(RequestFault::Method(allowed)) = failure {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+    }
+    response
+}
+
+/// A JSON response.
+pub fn json(value: &impl Serialize) -> Response<Body> {
+    let mut response = Response::new(Body::whole(serde_json::to_vec(value).unwrap_or_default()));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+#[derive(Serialize)]
+struct Models<'a> {
+    data: Vec<Model<'a>>,
+    object: &'static str,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    owned_by: &'static str,
+}
+
+/// `GET /v1/models`: groups and aliases.
+pub fn models(live: &Live) -> Response<Body> {
+    json(&Models {
+        data: live.table().names().map(|name| model(&name.name)).collect(),
+        object: "list",
+    })
+}
+
+/// `GET /v1/models/{model}`.
+pub fn one_model(live: &Live, asked: &str) -> Response<Body> {
+    match resolve(live, asked) {
+        Ok(_) => json(&model(asked)),
+        Err(failure) => error(&failure),
+    }
+}
+
+fn model(id: &str) -> Model<'_> {
+    // A fixed time, as LiteLLM's: when a name was put into a file is not known.
+    const CREATED: u64 = 1_677_610_602;
+    Model {
+        id,
+        object: "model",
+        created: CREATED,
+        owned_by: "openai",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_without_an_id_gets_a_uuid() {
+        let id = call_id(&HeaderMap::new());
+        let text = id.to_str().unwrap();
+        let parts: Vec<_> = text.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!(&text[14..15], "4");
+        assert!(matches!(&text[19..20], "8" | "9" | "a" | "b"));
+        assert_ne!(id, call_id(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_callers_id_is_kept_if_it_is_plain() {
+        let mut headers = HeaderMap::new();
+        headers.insert(&CALL_ID, HeaderValue::from_static("my-id_1"));
+        assert_eq!(call_id(&headers), "my-id_1");
+        headers.insert(&CALL_ID, HeaderValue::from_static("a b"));
+        assert_ne!(call_id(&headers), "a b");
+    }
+}

@@ -1,0 +1,325 @@
+//! The whole journey on one page: which layers there are, outermost first, and why in this order.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, Method, Request, Response};
+use metrics_exporter_prometheus::PrometheusHandle;
+use pointsman_layers::auth::{Access, AuthLayer, HeaderShapes, Refused};
+use pointsman_layers::respond::RespondLayer;
+use pointsman_layers::{BoxError, find};
+use tower::{Service, ServiceBuilder};
+use tower_http::body::UnsyncBoxBody;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::admin::health::Draining;
+use crate::admin::{health, metrics, page};
+use crate::call::Route;
+use crate::error::{Denial, Failure, RequestFault};
+use crate::ingress::body::Body;
+use crate::ingress::openai::{self, FrontDoor};
+use crate::live::Handle;
+use crate::routing::Routing;
+use crate::spend::report::Reporter;
+use crate::store::config::ConfigKeys;
+use crate::upstream::Upstream;
+
+/// What a gateway is made of.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// The table in force.
+    pub live: Handle,
+    /// Who asks the deployments.
+    pub upstream: Upstream,
+    /// Who counts.
+    pub reporter: Reporter,
+    /// Who tells the figures, if anybody does.
+    pub metrics: Option<PrometheusHandle>,
+    /// Whether the process is about to end.
+    pub draining: Draining,
+}
+
+impl Gateway {
+    /// The gateway as one service, for any hyper or axum server.
+    ///
+    /// It never fails: an error is a response in the caller's dialect. It is always ready; what
+    /// it cannot take now, it answers with 429 or 503.
+    pub fn into_service<B>(
+        self,
+    ) -> impl Service<
+        Request<B>,
+        Response = Response<UnsyncBoxBody<Bytes, BoxError>>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let keys = ConfigKeys::new(self.live.clone());
+        let shapes = self.key_headers();
+        let gate = self.gate();
+        ServiceBuilder::new()
+            // A fault of ours ends one request, not its connection's task.
+            .layer(CatchPanicLayer::custom(panicked))
+            // Errors of the layers below become responses here, once.
+            .layer(RespondLayer::new(refused))
+            // Nobody's body is read and no name is looked up before it is known who asks.
+            .layer(
+                AuthLayer::new(keys)
+                    .shapes(shapes)
+                    .well_formed(is_key)
+                    .access(gate),
+            )
+            .service(Doors::new(self))
+    }
+
+    fn key_headers(&self) -> HeaderShapes {
+        let live = self.live.peek();
+        let own = live.routes().general.key_header.as_deref();
+        match own.and_then(|name| HeaderName::try_from(name).ok()) {
+            Some(name) => HeaderShapes::common().and(name),
+            None => HeaderShapes::common(),
+        }
+    }
+
+    /// What each path asks of its caller.
+    fn gate(&self) -> impl Fn(&Parts) -> Access + Clone + Send + use<> {
+        let live = self.live.clone();
+        move |head| {
+            let live = live.peek();
+            if live.master_key().is_none() {
+                return Access::Open;
+            }
+            match Door::of(head.uri.path()) {
+                Door::Front | Door::Alive | Door::Ready | Door::Unknown => Access::Open,
+                Door::Health => Access::Optional,
+                Door::Metrics if !live.routes().settings.metrics_need_key => Access::Open,
+                Door::Metrics | Door::Details | Door::Models | Door::Model(_) | Door::Call(..) => {
+                    Access::Required
+                }
+            }
+        }
+    }
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door<'a> {
+    Front,
+    Alive,
+    Ready,
+    Details,
+    Health,
+    Metrics,
+    Models,
+    Model(&'a str),
+    Call(Route, Option<&'a str>),
+    Unknown,
+}
+
+impl<'a> Door<'a> {
+    /// Every path is there with and without `/v1`.
+    fn of(path: &'a str) -> Self {
+        let below = path
+            .strip_prefix("/v1")
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or(path);
+        match below {
+            "/chat/completions" => Self::Call(Route::Chat, None),
+            "/embeddings" => Self::Call(Route::Embeddings, None),
+            "/completions" => Self::Call(Route::Completions, None),
+            "/models" => Self::Models,
+            "/" => Self::Front,
+            "/health" => Self::Health,
+            "/health/liveliness" | "/health/liveness" => Self::Alive,
+            "/health/readiness" => Self::Ready,
+            "/health/readiness/details" => Self::Details,
+            "/metrics" | "/metrics/" => Self::Metrics,
+            _ => Self::of_model(below),
+        }
+    }
+
+    /// Paths with a model in them; the model's name may hold slashes.
+    fn of_model(path: &'a str) -> Self {
+        if let Some(model) = path.strip_prefix("/models/") {
+            return Self::Model(model);
+        }
+        let named = path
+            .strip_prefix("/openai/deployments/")
+            .or(path.strip_prefix("/engines/"));
+        let routes = [Route::Chat, Route::Completions, Route::Embeddings];
+        routes
+            .into_iter()
+            .find_map(|route| {
+                let model = named?.strip_suffix(route.path())?;
+                let named = !model.is_empty() && !model.starts_with('/');
+                named.then_some(Self::Call(route, Some(model)))
+            })
+            .unwrap_or(Self::Unknown)
+    }
+}
+
+/// Leads each request to what answers it.
+#[derive(Clone, Debug)]
+struct Doors(Arc<Rooms>);
+
+#[derive(Debug)]
+struct Rooms {
+    gateway: Gateway,
+    front_door: FrontDoor<Routing<Upstream>>,
+}
+
+impl Doors {
+    fn new(gateway: Gateway) -> Self {
+        // Each attempt is a decision of its own, so routing stands around the upstream.
+        let calls = Routing::new(gateway.upstream.clone());
+        let front_door = FrontDoor::new(gateway.live.clone(), calls, gateway.reporter.clone());
+        Self(Arc::new(Rooms {
+            gateway,
+            front_door,
+        }))
+    }
+}
+
+impl<B> Service<Request<B>> for Doors
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let rooms = Arc::clone(&self.0);
+        Box::pin(async move { Ok(rooms.answer(request).await) })
+    }
+}
+
+impl Rooms {
+    async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let gateway = &self.gateway;
+        let door = Door::of(request.uri().path());
+        if let Door::Call(route, model) = door {
+            let model = model.map(percent_decoded);
+            return self.front_door.serve(request, route, model).await;
+        }
+        if door == Door::Unknown {
+            return openai::error(&Failure::Request(RequestFault::Route));
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return openai::error(&Failure::Request(RequestFault::Method("GET, HEAD")));
+        }
+        let live = gateway.live.load();
+        match door {
+            Door::Front => page::front(),
+            Door::Alive => health::alive(),
+            Door::Ready => health::ready(&gateway.draining),
+            Door::Details => health::details(&live, &gateway.draining),
+            Door::Health => {
+                let known = request
+                    .extensions()
+                    .get::<Arc<crate::call::Principal>>()
+                    .is_some();
+                if known || live.master_key().is_none() {
+                    let query = request.uri().query().unwrap_or("");
+                    health::probe(&gateway.live, &gateway.upstream, query).await
+                } else {
+                    health::summary(&live, &gateway.draining)
+                }
+            }
+            Door::Metrics => match &gateway.metrics {
+                Some(handle) => metrics::render(handle),
+                None => openai::error(&Failure::Request(RequestFault::Route)),
+            },
+            Door::Models => openai::models(&live),
+            Door::Model(name) => openai::one_model(&live, &percent_decoded(name)),
+            Door::Call(..) | Door::Unknown => openai::error(&Failure::Request(RequestFault::Route)),
+        }
+    }
+}
+
+fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+fn is_key(key: &[u8]) -> bool {
+    key.starts_with(b"sk-")
+}
+
+/// The response to an error of the layers.
+fn refused(error: BoxError) -> Response<Body> {
+    let denial = match find::<Refused>(&*error) {
+        Some(Refused::Missing) => Denial::NoKey,
+        Some(Refused::Malformed { .. }) => Denial::Malformed,
+        Some(Refused::Conflicting) => Denial::Disagreeing,
+        Some(Refused::Repeated(_)) => Denial::Repeated,
+        Some(Refused::Unknown { digest, last_four }) => Denial::Unknown {
+            tail: last_four.as_str().to_owned(),
+            digest: digest.to_string(),
+        },
+        Some(Refused::Unavailable(_)) => Denial::StoreDown,
+        _ => {
+            tracing::error!(%error, "a layer failed");
+            return openai::error(&Failure::Internal);
+        }
+    };
+    openai::error(&Failure::Denied(denial))
+}
+
+/// The response to a panic. Its payload may hold anything, so it goes nowhere.
+fn panicked(_: Box<dyn Any + Send>) -> Response<Body> {
+    tracing::error!("a request ended in a panic");
+    openai::error(&Failure::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_path_leads_where_it_should() {
+        for path in ["/v1/chat/completions", "/chat/completions"] {
+            assert_eq!(Door::of(path), Door::Call(Route::Chat, None));
+        }
+        assert_eq!(
+            Door::of("/openai/deployments/a/b/chat/completions"),
+            Door::Call(Route::Chat, Some("a/b"))
+        );
+        assert_eq!(
+            Door::of("/v1/engines/x/completions"),
+            Door::Call(Route::Completions, Some("x"))
+        );
+        assert_eq!(
+            Door::of("/engines/x/embeddings"),
+            Door::Call(Route::Embeddings, Some("x"))
+        );
+        assert_eq!(
+            Door::of("/v1/models/openai/gpt-4o"),
+            Door::Model("openai/gpt-4o")
+        );
+        assert_eq!(
+            Door::of("/openai/deployments//chat/completions"),
+            Door::Unknown
+        );
+        assert_eq!(Door::of("/v1x/models"), Door::Unknown);
+    }
+}
