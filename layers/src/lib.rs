@@ -15,7 +15,7 @@ pub mod hold;
 pub mod id;
 #[cfg(any(feature = "budget", feature = "token-bucket"))]
 mod inline;
-#[cfg(any(feature = "budget", feature = "token-bucket"))]
+#[cfg(any(feature = "budget", feature = "retry", feature = "token-bucket"))]
 mod sync;
 
 #[cfg(feature = "auth")]
@@ -24,8 +24,16 @@ pub mod auth;
 pub mod budget;
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "deadline")]
+pub mod deadline;
+#[cfg(feature = "drain")]
+pub mod drain;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+#[cfg(feature = "retry")]
+pub mod retry;
+#[cfg(feature = "shed")]
+pub mod shed;
 #[cfg(feature = "token-bucket")]
 pub mod token_bucket;
 

@@ -13,7 +13,7 @@ pub(crate) trait Atomic {
 
     /// Replaces the value by what `next` makes of it, until no other thread came between; gives the
     /// value before. Stops at an error.
-    fn update<E>(&self, mut next: impl FnMut(u64) -> Result<u64, E>) -> Result<u64, E> {
+    fn try_change<E>(&self, mut next: impl FnMut(u64) -> Result<u64, E>) -> Result<u64, E> {
         let mut old = self.load();
         loop {
             match self.replace(old, next(old)?) {

@@ -57,7 +57,7 @@ impl<A: Atomic> Account<A> {
     }
 
     fn forget(&self, spent: u64) {
-        let forgotten: Result<_, ()> = self.spent.update(|now| Ok(now.saturating_sub(spent)));
+        let forgotten: Result<_, ()> = self.spent.try_change(|now| Ok(now.saturating_sub(spent)));
         if let Ok(before) = forgotten {
             self.used.add(spent.min(before).wrapping_neg());
         }
@@ -71,7 +71,7 @@ impl<A: Atomic> Account<A> {
             Some(sum) if sum <= limit && used < limit => Ok(sum),
             _ => Err(()),
         };
-        self.used.update(reserve).map(drop)
+        self.used.try_change(reserve).map(drop)
     }
 
     /// Gives back a reservation of which nothing was spent.
@@ -84,7 +84,7 @@ impl<A: Atomic> Account<A> {
         let (reserved, actual) = (reserved.picos(), actual.picos());
         // An unlimited account that is full stays full: it must not wrap to nothing.
         let book = |used: u64| Ok::<_, ()>((used - reserved).saturating_add(actual));
-        let before = self.used.update(book).unwrap_or_default();
+        let before = self.used.try_change(book).unwrap_or_default();
         let booked = book(before).unwrap_or_default() - (before - reserved);
         let spent = self.spent.add(booked);
         (Usd::from_picos(spent), Usd::from_picos(spent + booked))

@@ -139,6 +139,10 @@ impl Drop for Flight {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per call, behind an Arc"
+)]
 enum State {
     Calling(Call),
     Streaming(Stream),
@@ -205,7 +209,7 @@ impl Flight {
             return Poll::Ready(None);
         };
         loop {
-            if let Some(frame) = stream.next(place) {
+            if let Poll::Ready(frame) = stream.next(place) {
                 return Poll::Ready(frame);
             }
             let body = stream
@@ -235,11 +239,7 @@ impl Flight {
             }
             None => self.end(stream, true),
         }
-        if stream
-            .body
-            .as_ref()
-            .is_some_and(|body| body.is_end_stream())
-        {
+        if stream.body.as_ref().is_some_and(Body::is_end_stream) {
             self.end(stream, true);
         }
     }
@@ -287,26 +287,26 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl Stream {
     /// The frame at `place`, or the end, if it is there.
-    fn next(&self, place: &mut Place) -> Option<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn next(&self, place: &mut Place) -> Polled {
         if place.over {
-            return Some(None);
+            return Poll::Ready(None);
         }
         let Some(index) = place.chunk.checked_sub(self.gone) else {
             place.over = true;
-            return Some(Some(Err(Broken::Lagged.into())));
+            return Poll::Ready(Some(Err(Broken::Lagged.into())));
         };
         if let Some(chunk) = self.chunks.get(index) {
             place.chunk += 1;
-            return Some(Some(Ok(Frame::data(chunk.clone()))));
+            return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
         }
         if self.body.is_some() {
-            return None;
+            return Poll::Pending;
         }
         place.over = true;
         if let Some(error) = &self.failed {
-            return Some(Some(Err(error.clone().into())));
+            return Poll::Ready(Some(Err(error.clone().into())));
         }
-        Some(
+        Poll::Ready(
             self.trailers
                 .clone()
                 .map(|trailers| Ok(Frame::trailers(trailers))),

@@ -46,7 +46,7 @@
 //!     let tenant = request.headers().get("x-tenant")?;
 //!     let key = CacheKey::of([tenant.as_bytes(), request.uri().path().as_bytes()]);
 //!     let fresh = request.headers().contains_key("x-fresh");
-//!     Some(Plan::new(key).ttl(Duration::from_secs(60)).no_cache(fresh))
+//!     Some(Plan::new(key).ttl(Duration::from_mins(1)).no_cache(fresh))
 //! };
 //! let layer = CacheLayer::new(MemoryCache::new(64 << 20), plan).mark(|head, served| {
 //!     if let Served::Hit { .. } = served {

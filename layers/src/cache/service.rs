@@ -40,12 +40,15 @@ pub struct CacheLayer<K, P> {
     rules: Rules,
 }
 
+/// Tells the client where the response came from.
+type Mark = Arc<dyn Fn(&mut Parts, Served) + Send + Sync>;
+
 #[derive(Clone)]
 struct Rules {
     ttl: Duration,
     largest: usize,
     storable: Arc<dyn Fn(&Parts) -> bool + Send + Sync>,
-    mark: Option<Arc<dyn Fn(&mut Parts, Served) + Send + Sync>>,
+    mark: Option<Mark>,
 }
 
 impl<K: CacheStore, P> CacheLayer<K, P> {
@@ -327,7 +330,7 @@ pin_project! {
     {
         #[pin]
         state: State<S::Future, K::Get, Waiting<S, Req, K>>,
-        mark: Option<Arc<dyn Fn(&mut Parts, Served) + Send + Sync>>,
+        mark: Option<Mark>,
     }
 }
 

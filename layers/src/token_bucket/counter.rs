@@ -65,9 +65,9 @@ impl<A: Atomic> Counter<A> {
                 // What was taken at `stamp` has drained by then.
                 let back = rate.time_of(cost).min(stamp.0.saturating_sub(now));
                 self.arrival
-                    .update(|arrival| Ok(arrival.saturating_sub(back)))
+                    .try_change(|arrival| Ok(arrival.saturating_sub(back)))
             }
-            Shape::Sliding | Shape::Fixed => self.window(stamp.0).update(|word| {
+            Shape::Sliding | Shape::Fixed => self.window(stamp.0).try_change(|word| {
                 let same = number(word) == stamp.0 & NUMBER;
                 let back = if same { cost.min(word & COUNT) } else { 0 };
                 Ok(word - back)
@@ -82,11 +82,11 @@ impl<A: Atomic> Counter<A> {
             Shape::Gcra { .. } => {
                 let time = rate.time_of(cost);
                 self.arrival
-                    .update(|arrival| Ok(arrival.max(now).saturating_add(time)))
+                    .try_change(|arrival| Ok(arrival.max(now).saturating_add(time)))
             }
             Shape::Sliding | Shape::Fixed => {
                 let at = self.locate(now, rate.nanos());
-                self.window(at.number).update(|word| {
+                self.window(at.number).try_change(|word| {
                     let count = at.count_in(word).saturating_add(cost).min(COUNT);
                     Ok(at.word(count))
                 })
@@ -128,7 +128,7 @@ impl<A: Atomic> Counter<A> {
     ) -> Result<(Stamp, Room), Full> {
         let (time, allowed) = (rate.time_of(cost), rate.time_of(burst));
         let ahead_of = |arrival: u64| arrival.max(now).saturating_add(time) - now;
-        let before = self.arrival.update(|arrival| {
+        let before = self.arrival.try_change(|arrival| {
             let ahead = ahead_of(arrival);
             if ahead <= allowed {
                 return Ok(now + ahead);
@@ -155,7 +155,7 @@ impl<A: Atomic> Counter<A> {
     fn take_window(&self, now: u64, cost: u64, rate: &Rate) -> Result<(Stamp, Room), Full> {
         let at = self.locate(now, rate.nanos());
         let carried = self.carried(&at, rate);
-        let before = self.window(at.number).update(|word| {
+        let before = self.window(at.number).try_change(|word| {
             let count = at.count_in(word);
             let used = count.saturating_add(carried);
             if used.saturating_add(cost) <= rate.max.min(COUNT) {

@@ -217,7 +217,7 @@ impl<A: Atomic> Bucket<A> {
             _ if holders >= most => Err(Shut::Full),
             _ => Ok(holders + 1),
         };
-        self.holders.update(enter).map(drop)
+        self.holders.try_change(enter).map(drop)
     }
 
     fn leave(&self) {
@@ -234,7 +234,7 @@ impl<A: Atomic> Bucket<A> {
     /// Closes an idle bucket, so that nobody counts in it who found it before it is removed.
     fn shut(&self, now: u64) -> bool {
         let alone = |holders| if holders == 0 { Ok(REMOVED) } else { Err(()) };
-        if self.holders.update(alone).is_err() {
+        if self.holders.try_change(alone).is_err() {
             return false;
         }
         // Someone may have come and gone since it was found idle.
@@ -253,7 +253,7 @@ impl<A: Atomic> Bucket<A> {
         // One length more than needed, so that a busy bucket writes this once in a length.
         let until = needed.saturating_add(length);
         if self.forgets.load() < needed {
-            let done: Result<_, ()> = self.forgets.update(|old| Ok(old.max(until)));
+            let done: Result<_, ()> = self.forgets.try_change(|old| Ok(old.max(until)));
             debug_assert!(done.is_ok(), "a later time is never refused");
         }
     }
