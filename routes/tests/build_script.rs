@@ -65,10 +65,11 @@ fn a_mistake_in_the_file_fails_the_build_with_its_place() {
 fn program() -> PathBuf {
     let routes = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedder");
+    let path = routes.display();
     let manifest = format!(
         "[package]\nname = \"embedder\"\nedition = \"2024\"\n[workspace]\n\
-         [dependencies]\npointsman-routes = {{ path = {routes:?} }}\n\
-         [build-dependencies]\npointsman-routes = {{ path = {routes:?}, features = [\"emit\"] }}\n\
+         [dependencies]\npointsman-routes = {{ path = '{path}' }}\n\
+         [build-dependencies]\npointsman-routes = {{ path = '{path}', features = [\"emit\"] }}\n\
          [profile.dev]\ndebug = \"line-tables-only\"\n"
     );
     let build = "fn main() {\n    pointsman_routes::compile(\"routes.yaml\");\n}\n";

@@ -23,17 +23,19 @@ pub(super) fn judge(used: &Used, routes: &Routes) -> Option<Judgement> {
             "weights" => "`weight` under the `litellm_params` of entries with one `model_name`",
             _ => "`router_settings`",
         })),
-        (Section::Fallback, _) => Some(unknown_there("`router_settings.fallbacks`")),
+        (Section::Fallback, _) | (Section::Top, "fallback_config") => {
+            Some(unknown_there("`router_settings.fallbacks`"))
+        }
         (Section::StaticKey | Section::RateLimit | Section::KeyBudget, _) => Some(unknown_there(
             "a virtual key of `/key/generate`, which needs a database",
         )),
-        (Section::Database, _) => Some(unknown_there("`general_settings.database_url`")),
+        (Section::Database, _) | (Section::Top, "database") => {
+            Some(unknown_there("`general_settings.database_url`"))
+        }
         (Section::Top, "router") => Some(unknown_there("`router_settings`")),
-        (Section::Top, "fallback_config") => Some(unknown_there("`router_settings.fallbacks`")),
         (Section::Top, "key_settings") => Some(unknown_there(
             "virtual keys of `/key/generate`, which need a database",
         )),
-        (Section::Top, "database") => Some(unknown_there("`general_settings.database_url`")),
         _ => None,
     }
 }

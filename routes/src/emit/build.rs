@@ -7,17 +7,18 @@ use crate::diagnostic::Severity;
 use crate::load_file;
 
 /// Compiles a file into `OUT_DIR/routes.rs`, where [`include_routes!`](crate::include_routes)
-/// finds it. This is all that a build script needs:
+/// finds it. This call is all that the `main` of a build script needs:
 ///
 /// ```no_run
-/// fn main() {
-///     pointsman_routes::compile("routes.yaml");
-/// }
+/// pointsman_routes::compile("routes.yaml");
 /// ```
 ///
 /// Warnings are Cargo's warnings. Errors are Cargo's errors, each with its place in the file, and
 /// fail the build. The script runs again when a file that was read changes, and then only.
-#[expect(clippy::print_stdout, reason = "Cargo listens on the standard output of build scripts")]
+#[expect(
+    clippy::print_stdout,
+    reason = "Cargo listens on the standard output of build scripts"
+)]
 pub fn compile(path: impl AsRef<Path>) {
     let path = path.as_ref();
     for line in directives(path, std::env::var_os("OUT_DIR").as_deref().map(Path::new)) {
@@ -28,7 +29,10 @@ pub fn compile(path: impl AsRef<Path>) {
 /// Compiles, writes, and gives the lines that Cargo is told.
 fn directives(path: &Path, out_dir: Option<&Path>) -> Vec<String> {
     let outcome = load_file(path);
-    let files = outcome.files.iter().map(|file| format!("rerun-if-changed={}", file.display()));
+    let files = outcome
+        .files
+        .iter()
+        .map(|file| format!("rerun-if-changed={}", file.display()));
     let mut lines: Vec<String> = files.collect();
     for diagnostic in &outcome.diagnostics {
         let directive = match diagnostic.severity {
@@ -36,7 +40,12 @@ fn directives(path: &Path, out_dir: Option<&Path>) -> Vec<String> {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        lines.extend(diagnostic.to_string().lines().map(|line| format!("{directive}={line}")));
+        lines.extend(
+            diagnostic
+                .to_string()
+                .lines()
+                .map(|line| format!("{directive}={line}")),
+        );
     }
     let Some(loaded) = &outcome.loaded else {
         return lines;

@@ -276,7 +276,7 @@ impl Code for Cow<'static, Provider> {
         let written = name.code();
         if catalog::provider(name) == Some(self) {
             let name = Literal::string(name);
-            return quote!(Borrowed(known(#name)));
+            return quote!(Borrowed(catalog::known(#name)));
         }
         let [base_url, path, auth, protocol] =
             [base_url.code(), path.code(), auth.code(), protocol.code()];

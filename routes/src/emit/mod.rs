@@ -313,7 +313,7 @@ fn imports(data: &[TokenStream]) -> TokenStream {
         stand_alone(item.clone(), &mut named);
     }
     let mut take = |name: &str, code: TokenStream| named.remove(name).then_some(code);
-    let [borrowed, duration, known, money] = [
+    let [borrowed, duration, catalog, money] = [
         take(
             "Borrowed",
             quote!(
@@ -327,9 +327,9 @@ fn imports(data: &[TokenStream]) -> TokenStream {
             ),
         ),
         take(
-            "known",
+            "catalog",
             quote!(
-                use ::pointsman_routes::catalog::known;
+                use ::pointsman_routes::catalog;
             ),
         ),
         take(
@@ -351,7 +351,7 @@ fn imports(data: &[TokenStream]) -> TokenStream {
     quote! {
         #borrowed
         #duration
-        #known
+        #catalog
         use ::pointsman_routes::lookup::{Compiled, NoSuchGroup};
         use ::pointsman_routes::table::{#(#kinds),*};
         #money
