@@ -12,7 +12,7 @@ const MOST_FILES: usize = 1000;
 
 /// Reads a text that may not include others.
 pub(crate) fn text(name: &str, text: &str, findings: &mut Findings) -> Option<Node> {
-    let mut root = read(name.to_owned(), text.to_owned(), findings)?;
+    let mut root = read(name.to_owned(), text, findings)?;
     if let Some(entry) = root.entry("include") {
         findings.error(
             entry.mark,
@@ -43,9 +43,9 @@ pub(crate) fn file(path: &Path, findings: &mut Findings) -> (Option<Node>, Vec<P
     )
 }
 
-fn read(name: String, text: String, findings: &mut Findings) -> Option<Node> {
-    let file = findings.add_source(name, text.clone());
-    let (root, faults) = parse(file, &text);
+fn read(name: String, text: &str, findings: &mut Findings) -> Option<Node> {
+    let file = findings.add_source(name, text.to_owned());
+    let (root, faults) = parse(file, text);
     for fault in faults {
         findings.error(fault.mark, fault.what, fault.help);
     }
@@ -73,7 +73,7 @@ impl Splice<'_> {
     fn file(&mut self, path: &Path, asked: Option<Mark>) -> Option<Node> {
         let name = path.display().to_string();
         self.files.push(path.to_owned());
-        let text = match self.text(path) {
+        let text = match text_of(path) {
             Ok(text) => text,
             Err(why) => {
                 let mark = asked.unwrap_or_else(|| {
@@ -96,22 +96,11 @@ impl Splice<'_> {
         };
         let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         self.seen.insert(canonical.clone());
-        let mut root = read(name, text, self.findings)?;
+        let mut root = read(name, &text, self.findings)?;
         self.open.push(canonical);
         self.includes(&mut root, path);
         self.open.pop();
         Some(root)
-    }
-
-    fn text(&self, path: &Path) -> Result<String, String> {
-        let size = std::fs::metadata(path)
-            .map_err(|error| error.to_string())?
-            .len();
-        if size > MAX_BYTES as u64 {
-            return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
-        }
-        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-        String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
     }
 
     fn includes(&mut self, root: &mut Node, path: &Path) {
@@ -204,4 +193,15 @@ impl Splice<'_> {
             }
         }
     }
+}
+
+fn text_of(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| error.to_string())?
+        .len();
+    if size > MAX_BYTES as u64 {
+        return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
 }

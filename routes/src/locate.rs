@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::lookup::nearest;
 use crate::mask;
 use crate::schema::Key;
 use crate::yaml::{Mark, Node};
@@ -172,6 +173,21 @@ impl Findings {
     /// How many errors there are.
     pub(crate) fn errors(&self) -> usize {
         self.errors
+    }
+
+    /// Names near a mistyped one. None once many errors were found, because looking takes time and
+    /// nobody reads so far.
+    pub(crate) fn nearest<'n>(
+        &self,
+        word: &str,
+        names: impl Iterator<Item = &'n str>,
+        count: usize,
+    ) -> Vec<&'n str> {
+        if self.errors > 100 {
+            Vec::new()
+        } else {
+            nearest(word, names, count)
+        }
     }
 
     /// A place as people write it: `routes.yaml:6`, or `line 6` in the first file.

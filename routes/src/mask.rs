@@ -5,30 +5,32 @@ use std::ops::Range;
 /// Stands where a secret stood.
 pub(crate) const MASK: &str = "***";
 
+/// Parts of names that sound secret.
+const PARTS: &[&str] = &[
+    "api_key",
+    "apikey",
+    "secret",
+    "password",
+    "passwd",
+    "passphrase",
+    "credential",
+    "private_key",
+    "access_key",
+    "master_key",
+    "connection_string",
+    "database_url",
+    "redis_url",
+    "dsn",
+    "webhook_url",
+    "authorization",
+    "cookie",
+    "salt_key",
+    "signing_key",
+];
+
 /// Whether a key of this name is likely to hold a secret.
 pub(crate) fn name_is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    const PARTS: &[&str] = &[
-        "api_key",
-        "apikey",
-        "secret",
-        "password",
-        "passwd",
-        "passphrase",
-        "credential",
-        "private_key",
-        "access_key",
-        "master_key",
-        "connection_string",
-        "database_url",
-        "redis_url",
-        "dsn",
-        "webhook_url",
-        "authorization",
-        "cookie",
-        "salt_key",
-        "signing_key",
-    ];
     // Names of things that hold no secret themselves.
     if name.ends_with("credential_name")
         || name.ends_with("_header_name")

@@ -1,5 +1,6 @@
 //! No input makes the compiler panic, hang or grow without bound.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use pointsman_routes::{Outcome, load};
@@ -114,10 +115,11 @@ fn a_bomb_of_aliases_is_refused() {
     let mut text = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for letter in 'b'..='k' {
         let before = char::from(letter as u8 - 1);
-        text.push_str(&format!(
-            "{letter}: &{letter} [{}]\n",
+        let _ = writeln!(
+            text,
+            "{letter}: &{letter} [{}]",
             vec![format!("*{before}"); 9].join(", ")
-        ));
+        );
     }
     let started = Instant::now();
     let outcome = load("x.yaml", &text);
@@ -143,7 +145,7 @@ fn depth_is_bounded_with_and_without_aliases() {
     }
     let mut text = "a0: &a0 [x]\n".to_owned();
     for number in 1..2000 {
-        text.push_str(&format!("a{number}: &a{number} [*a{}]\n", number - 1));
+        let _ = writeln!(text, "a{number}: &a{number} [*a{}]", number - 1);
     }
     let outcome = load("x.yaml", &text);
     assert!(
@@ -157,9 +159,10 @@ fn depth_is_bounded_with_and_without_aliases() {
 
 #[test]
 fn many_faults_are_cut_off() {
-    let text: String = (0..20_000)
-        .map(|number| format!("unknown_{number}: 1\n"))
-        .collect();
+    let mut text = String::new();
+    for number in 0..20_000 {
+        let _ = writeln!(text, "unknown_{number}: 1");
+    }
     let outcome = load("x.yaml", &text);
     assert!(outcome.diagnostics.len() < 2100);
     assert!(
@@ -174,16 +177,17 @@ fn many_faults_are_cut_off() {
 fn large(count: usize) -> String {
     let mut text = "model_list:\n".to_owned();
     for number in 0..count {
-        text.push_str(&format!(
+        let _ = writeln!(
+            text,
             "  - model_name: group-{}\n    litellm_params:\n      model: azure/gpt-4o\n      \
              api_base: https://region-{number}.openai.azure.com\n      \
-             api_key: os.environ/AZURE_KEY_{number}\n      rpm: 100\n      tpm: 100000\n",
+             api_key: os.environ/AZURE_KEY_{number}\n      rpm: 100\n      tpm: 100000",
             number / 4
-        ));
+        );
     }
     text.push_str("router_settings:\n  fallbacks:\n");
     for group in 0..count / 4 - 1 {
-        text.push_str(&format!("    - group-{group}: [group-{}]\n", group + 1));
+        let _ = writeln!(text, "    - group-{group}: [group-{}]", group + 1);
     }
     text
 }

@@ -88,10 +88,12 @@ fn public(routes: &Routes) -> Vec<&str> {
         .collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields are optional")]
 fn env(name: &'static str) -> Option<Secret> {
     Some(Secret::Env(name.into()))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the fields are optional")]
 fn plain(text: &'static str) -> Option<Value> {
     Some(Value::Plain(text.into()))
 }
@@ -160,15 +162,15 @@ fn a1_four_deployments_share_one_group() {
             .any(|one| one.what.contains("falls back to itself") && one.line == 40)
     );
 
-    let router = &routes.router;
-    assert_eq!(router.strategy, Strategy::LeastBusy);
-    assert!(router.pre_call_checks);
+    let routing = &routes.router;
+    assert_eq!(routing.strategy, Strategy::LeastBusy);
+    assert!(routing.pre_call_checks);
     // A3-01: the router's count is stronger than that of `litellm_settings`.
-    assert_eq!(router.num_retries, 2);
-    assert_eq!(router.retry_after, Duration::from_secs(5));
-    assert_eq!(router.cooldown, Some(Duration::from_secs(60)));
-    assert_eq!(router.allowed_fails, Some(3));
-    assert_eq!(routes.settings.request_timeout, Duration::from_secs(120));
+    assert_eq!(routing.num_retries, 2);
+    assert_eq!(routing.retry_after, Duration::from_secs(5));
+    assert_eq!(routing.cooldown, Some(Duration::from_mins(1)));
+    assert_eq!(routing.allowed_fails, Some(3));
+    assert_eq!(routes.settings.request_timeout, Duration::from_mins(2));
     assert_eq!(
         routes.general.master_key,
         Some(KeyRef::Env("LITELLM_MASTER_KEY".into()))
@@ -271,7 +273,7 @@ fn a4_a_redis_cache() {
         .clone()
         .expect("a cache");
     assert_eq!(cache.kind, CacheKind::Redis);
-    assert_eq!(cache.ttl, Some(Duration::from_secs(3600)));
+    assert_eq!(cache.ttl, Some(Duration::from_hours(1)));
     let redis = cache.redis.expect("a Redis");
     assert_eq!(redis.host, plain("localhost"));
     assert_eq!(redis.port, plain("6379"));

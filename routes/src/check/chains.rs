@@ -256,13 +256,7 @@ fn resolve(written: Vec<Written>, plan: &mut Plan, reader: &mut Reader<'_>) -> L
     {
         let aims: Vec<Aim> = targets
             .into_iter()
-            .filter_map(|(target, mark)| match plan.find(&target) {
-                Some(found) => Some((found, mark)),
-                None => {
-                    unknown(plan, &target, mark, reader);
-                    None
-                }
-            })
+            .filter_map(|(target, mark)| aim(plan, &target, mark, reader))
             .collect();
         if name == "*" {
             lists.rest = Some(aims);
@@ -298,6 +292,14 @@ fn resolve(written: Vec<Written>, plan: &mut Plan, reader: &mut Reader<'_>) -> L
     lists
 }
 
+fn aim(plan: &mut Plan, name: &str, mark: Mark, reader: &mut Reader<'_>) -> Option<Aim> {
+    let found = plan.find(name);
+    if found.is_none() {
+        unknown(plan, name, mark, reader);
+    }
+    found.map(|target| (target, mark))
+}
+
 /// A name without the provider before it.
 fn stripped(name: &str) -> Option<&str> {
     let (prefix, rest) = name.split_once('/')?;
@@ -331,13 +333,7 @@ fn defaults(root: &Node, plan: &mut Plan, reader: &mut Reader<'_>) -> Vec<Aim> {
         .unwrap_or_default();
     names
         .into_iter()
-        .filter_map(|(name, mark)| match plan.find(&name) {
-            Some(target) => Some((target, mark)),
-            None => {
-                unknown(plan, &name, mark, reader);
-                None
-            }
-        })
+        .filter_map(|(name, mark)| aim(plan, &name, mark, reader))
         .collect()
 }
 

@@ -1,13 +1,13 @@
 //! One entry of `model_list` → a deployment.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
 use super::models;
-use super::read::{Reader, text, texts, textual};
+use super::read::{Reader, flag, text, texts, textual};
 use crate::catalog::{self, Model};
-use crate::lookup::nearest;
 use crate::mask;
 use crate::schema::{self, Hold, Kind, Section};
 use crate::table::{
@@ -102,7 +102,7 @@ pub(super) fn read(
         cooldown: reader.seconds(params, "cooldown_time"),
         budget: budget(params, reader),
         mock,
-        drop_params: reader.flag(params, "drop_params"),
+        drop_params: flag(params, "drop_params"),
         additional_drop_params: texts(reader.words(params, "additional_drop_params")),
         allowed_openai_params: texts(reader.words(params, "allowed_openai_params")),
         quota_group: reader.plain(params, "quota_group").map(text),
@@ -125,9 +125,7 @@ pub(super) fn read(
         deployment,
         model_mark,
         id_mark,
-        allow_dimension_change: reader
-            .flag(params, "allow_dimension_change")
-            .unwrap_or(false),
+        allow_dimension_change: flag(params, "allow_dimension_change").unwrap_or(false),
         mirror,
     })
 }
@@ -170,7 +168,7 @@ fn with_credentials<'n>(root: &Node, own: &'n Node, reader: &mut Reader<'_>) -> 
             .iter()
             .filter_map(|item| item.get("credential_name"))
             .map(|name| &*name.text);
-        let near = nearest(&name, known, 1);
+        let near = reader.findings.nearest(&name, known, 1);
         reader.findings.error(
             node.mark,
             format!(
@@ -244,7 +242,9 @@ fn answerer(
         );
         return None;
     }
-    let near = nearest(written, catalog::models().map(|model| model.name), 1);
+    let near = reader
+        .findings
+        .nearest(written, catalog::models().map(|model| model.name), 1);
     let help = match near.first() {
         Some(near) => format!(
             "did you mean {}? Else write the provider before it: `openai/{}`",
@@ -266,7 +266,7 @@ fn short(name: &str) -> String {
 }
 
 fn unknown_provider(name: &str, mark: Mark, reader: &mut Reader<'_>) {
-    let near = nearest(
+    let near = reader.findings.nearest(
         name,
         catalog::providers().map(|provider| &*provider.name),
         3,
@@ -329,10 +329,13 @@ fn id(entry: &Node, params: &Node, info: &Node, reader: &mut Reader<'_>) -> (Tex
     let mut digest = Sha256::new();
     digest.update(entry.get("model_name").map_or("", |name| &*name.text));
     canonical(params, "", &mut digest);
-    let mut hex = String::with_capacity(20);
-    for byte in &digest.finalize()[..10] {
-        hex.push_str(&format!("{byte:02x}"));
-    }
+    let digest = digest.finalize();
+    let hex = digest[..10]
+        .iter()
+        .fold(String::with_capacity(20), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
     (text(hex), None)
 }
 

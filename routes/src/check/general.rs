@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::keys::key_ref;
-use super::read::{Reader, text, texts};
+use super::read::{Reader, flag, text, texts};
 use crate::mask;
 use crate::table::{General, KeyRef, Secret};
 use crate::yaml::Node;
@@ -45,17 +45,13 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> General {
     General {
         master_key,
         weak_master_key,
-        permit_weak_master_key: reader
-            .flag(map, "dangerously_permit_weak_or_unset_master_key")
+        permit_weak_master_key: flag(map, "dangerously_permit_weak_or_unset_master_key")
             .unwrap_or(default.permit_weak_master_key),
         database_url: database(root, map, reader),
-        store_model_in_db: reader
-            .flag(map, "store_model_in_db")
-            .unwrap_or(default.store_model_in_db),
+        store_model_in_db: flag(map, "store_model_in_db").unwrap_or(default.store_model_in_db),
         alerting: texts(reader.words(map, "alerting")),
         alerting_threshold: threshold(map, reader),
-        background_health_checks: reader
-            .flag(map, "background_health_checks")
+        background_health_checks: flag(map, "background_health_checks")
             .unwrap_or(default.background_health_checks),
         health_check_interval: reader
             .seconds(map, "health_check_interval")
@@ -65,18 +61,11 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> General {
         max_request_bytes: megabytes(map, "max_request_size_mb", reader),
         max_response_bytes: megabytes(map, "max_response_size_mb", reader),
         key_header: reader.plain(map, "litellm_key_header_name").map(text),
-        always_include_stream_usage: reader
-            .flag(map, "always_include_stream_usage")
+        always_include_stream_usage: flag(map, "always_include_stream_usage").unwrap_or(false),
+        allow_client_credentials: flag(map, "allow_client_side_credentials").unwrap_or(false),
+        allow_mock_testing: flag(map, "dangerously_allow_mock_testing_request_params")
             .unwrap_or(false),
-        allow_client_credentials: reader
-            .flag(map, "allow_client_side_credentials")
-            .unwrap_or(false),
-        allow_mock_testing: reader
-            .flag(map, "dangerously_allow_mock_testing_request_params")
-            .unwrap_or(false),
-        forward_client_headers: reader
-            .flag(map, "forward_client_headers_to_llm_api")
-            .unwrap_or(false),
+        forward_client_headers: flag(map, "forward_client_headers_to_llm_api").unwrap_or(false),
         budget_error_status: status(map, reader).unwrap_or(default.budget_error_status),
         completion_model: reader.plain(map, "completion_model").map(text),
     }
@@ -143,7 +132,7 @@ fn database(root: &Node, map: &Node, reader: &mut Reader<'_>) -> Option<Secret> 
 /// A5-04: seconds, which many take for dollars.
 fn threshold(map: &Node, reader: &mut Reader<'_>) -> Option<Duration> {
     let threshold = reader.seconds(map, "alerting_threshold")?;
-    if threshold > Duration::from_secs(600)
+    if threshold > Duration::from_mins(10)
         && let Some(node) = map.get("alerting_threshold")
     {
         reader.findings.warning(

@@ -1,7 +1,7 @@
 //! `model_list` → groups and their deployments.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::deployments;
 use super::read::{Reader, text};
@@ -82,7 +82,7 @@ impl Plan {
         if let Some(id) = self.by_id.get(name) {
             return Some(Target::Deployment(*id));
         }
-        self.from_pattern(name).map(Target::Group)
+        self.concrete(name).map(Target::Group)
     }
 
     /// Names that a reference could have meant.
@@ -109,7 +109,7 @@ impl Plan {
         Some(id)
     }
 
-    fn from_pattern(&mut self, name: &str) -> Option<GroupId> {
+    fn concrete(&mut self, name: &str) -> Option<GroupId> {
         let patterns = self.patterns();
         let pattern = patterns
             .iter()
@@ -230,10 +230,10 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Plan {
         Some(list) => list.items().iter().filter(|item| item.is_map()).collect(),
         None => return plan,
     };
-    let names: HashMap<&str, ()> = entries
+    let names: HashSet<&str> = entries
         .iter()
         .filter_map(|entry| entry.get("model_name"))
-        .map(|name| (&*name.text, ()))
+        .map(|name| &*name.text)
         .collect();
     let mut slots: Vec<Vec<Slot>> = Vec::new();
     let mut seen = Seen::default();
@@ -243,23 +243,22 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Plan {
             deployments::read(root, entry, GroupId(0), reader);
             continue;
         };
-        let group = match plan.by_name.get(&name) {
-            Some(id) => *id,
-            None => {
-                let mark = entry
-                    .entry("model_name")
-                    .map_or(entry.mark, |entry| entry.value.mark);
-                let Some(id) = plan.add_group(&name, mark) else {
-                    reader.findings.error(
-                        entry.mark,
-                        "more than 65,000 model groups in one file",
-                        None,
-                    );
-                    break;
-                };
-                slots.push(Vec::new());
-                id
-            }
+        let group = if let Some(id) = plan.by_name.get(&name) {
+            *id
+        } else {
+            let mark = entry
+                .entry("model_name")
+                .map_or(entry.mark, |entry| entry.value.mark);
+            let Some(id) = plan.add_group(&name, mark) else {
+                reader.findings.error(
+                    entry.mark,
+                    "more than 65,000 model groups in one file",
+                    None,
+                );
+                break;
+            };
+            slots.push(Vec::new());
+            id
         };
         let Some(params) = entry.get("litellm_params").filter(|params| params.is_map()) else {
             // Another type was said already.
@@ -318,12 +317,12 @@ fn group_name(entry: &Node, reader: &mut Reader<'_>) -> Option<String> {
 fn reference(
     params: &Node,
     own: &str,
-    names: &HashMap<&str, ()>,
+    names: &HashSet<&str>,
     reader: &mut Reader<'_>,
 ) -> Option<(String, Mark)> {
     let model = params.get("model")?;
     if &*model.text == own
-        || !names.contains_key(&*model.text)
+        || !names.contains(&*model.text)
         || params.get("custom_llm_provider").is_some()
         || deployments::is_provider_model(&model.text)
     {

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::read::{Reader, text};
-use crate::lookup::nearest;
+use super::read::{Reader, flag, text};
 use crate::mask;
 use crate::schema::{self, Hold, Section};
 use crate::table::{GuardMode, Guardrail, Setting, Text};
@@ -83,7 +82,7 @@ fn one(item: &Node, reader: &mut Reader<'_>) -> Option<Guardrail> {
         name: text(name),
         kind: text(kind),
         modes: Cow::Owned(modes(params, reader)),
-        default_on: reader.flag(params, "default_on").unwrap_or(false),
+        default_on: flag(params, "default_on").unwrap_or(false),
         api_key: reader.secret(params, "api_key"),
         api_base: reader.value(params, "api_base"),
         options: Cow::Owned(options(params, reader)),
@@ -107,7 +106,10 @@ fn modes(params: &Node, reader: &mut Reader<'_>) -> Vec<GuardMode> {
             Some((_, mode)) if !found.contains(mode) => found.push(*mode),
             Some(_) => {}
             None => {
-                let near = nearest(&node.text, MODES.iter().map(|(word, _)| *word), 1);
+                let near =
+                    reader
+                        .findings
+                        .nearest(&node.text, MODES.iter().map(|(word, _)| *word), 1);
                 reader.findings.error(
                     node.mark,
                     format!("no mode {} is known", mask::quoted(&node.text)),

@@ -38,20 +38,20 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) -> (Routes, Literals) 
     };
     let fragment = root.get("model_list").is_none();
     let settings = settings::read(root, &mut reader);
-    let mut router = router::read(root, &mut reader);
+    let mut routing = router::read(root, &mut reader);
     let general = general::read(root, &mut reader);
     let keys = keys::read(root, &mut reader);
     let guardrails = guardrails::read(root, &mut reader);
     let environment = settings::environment(root, &mut reader);
 
     let mut plan = groups::read(root, &mut reader);
-    splits::apply(root, &mut plan, &mut router, &mut reader);
+    splits::apply(root, &mut plan, &mut routing, &mut reader);
     names::aliases(root, &mut plan, &mut reader);
     if fragment {
         chains::fragment(root, &mut reader);
     } else {
-        chains::apply(root, &mut plan, &mut router, &mut reader);
-        lints::run(root, &plan, &router, &mut reader);
+        chains::apply(root, &mut plan, &mut routing, &mut reader);
+        lints::run(root, &plan, &routing, &mut reader);
     }
     let carried = carried::read(root, fragment, &mut reader);
     let names = names::table(&plan, &mut reader);
@@ -61,7 +61,7 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) -> (Routes, Literals) 
         patterns: Cow::Owned(plan.patterns()),
         groups: Cow::Owned(plan.groups),
         deployments: Cow::Owned(plan.deployments),
-        router,
+        router: routing,
         settings,
         general,
         keys: Cow::Owned(keys),

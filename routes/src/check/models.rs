@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::deployments::adopt;
-use super::read::Reader;
+use super::read::{Reader, flag};
 use crate::catalog;
-use crate::lookup::nearest;
 use crate::mask;
 use crate::schema::SUPPORTED;
 use crate::table::{Capabilities, Deployment, Facts, Mode, Price, Priced};
@@ -54,7 +53,10 @@ fn look_up(deployment: &mut Deployment, params: &Node, info: &Node, reader: &mut
         Some(model) => adopt(deployment, &model),
         None => {
             if let Some(node) = node {
-                let near = nearest(&base, catalog::models().map(|model| model.name), 1);
+                let near =
+                    reader
+                        .findings
+                        .nearest(&base, catalog::models().map(|model| model.name), 1);
                 reader.findings.warning(
                     node.mark,
                     format!("the catalog has no model {}", mask::quoted(&base)),
@@ -114,14 +116,14 @@ fn facts(facts: &mut Facts, info: &Node, reader: &mut Reader<'_>) {
     if let Some(word) = reader.plain(info, "mode")
         && let Some(node) = info.get("mode")
     {
-        match mode(&word) {
-            Some(mode) => {
-                facts.mode = Some(mode);
-                facts.known = true;
-            }
-            None => {
-                let near = nearest(&word, MODES.iter().map(|(word, _)| *word), 1);
-                reader.findings.error(
+        if let Some(mode) = mode(&word) {
+            facts.mode = Some(mode);
+            facts.known = true;
+        } else {
+            let near = reader
+                .findings
+                .nearest(&word, MODES.iter().map(|(word, _)| *word), 1);
+            reader.findings.error(
                     node.mark,
                     format!("no mode {} is known", mask::quoted(&word)),
                     Some(match near.first() {
@@ -129,7 +131,6 @@ fn facts(facts: &mut Facts, info: &Node, reader: &mut Reader<'_>) {
                         None => "write chat, completion, embedding, image_generation, audio_speech, audio_transcription, moderation, rerank or responses".into(),
                     }),
                 );
-            }
         }
     }
     let output = reader
@@ -148,7 +149,7 @@ fn facts(facts: &mut Facts, info: &Node, reader: &mut Reader<'_>) {
         facts.known = true;
     }
     for (key, word) in SUPPORTED {
-        let Some(flag) = reader.flag(info, key) else {
+        let Some(flag) = flag(info, key) else {
             continue;
         };
         let capability = Capabilities::WORDS

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use super::groups::Plan;
-use super::read::{Reader, text};
-use crate::lookup::nearest;
+use super::read::{Reader, flag, text};
 use crate::mask;
 use crate::table::{DeploymentId, GroupId, Name, Target};
 use crate::yaml::{Mark, Node};
@@ -14,7 +13,7 @@ const MOST: usize = 65_000;
 
 /// Says that a name stands for nothing, with the nearest that does.
 pub(super) fn unknown(plan: &Plan, name: &str, mark: Mark, reader: &mut Reader<'_>) {
-    let near = nearest(name, plan.known(), 1);
+    let near = reader.findings.nearest(name, plan.known(), 1);
     reader.findings.error(
         mark,
         format!("no model group {}", mask::quoted(name)),
@@ -35,7 +34,7 @@ pub(super) fn aliases(root: &Node, plan: &mut Plan, reader: &mut Reader<'_>) {
     };
     for entry in map.entries() {
         let (node, hidden) = if entry.value.is_map() {
-            let hidden = reader.flag(&entry.value, "hidden").unwrap_or(false);
+            let hidden = flag(&entry.value, "hidden").unwrap_or(false);
             let Some(model) = entry.value.get("model") else {
                 reader.findings.error(
                     entry.mark,

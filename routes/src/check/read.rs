@@ -235,19 +235,6 @@ impl Reader<'_> {
         found
     }
 
-    /// True or false.
-    pub(super) fn flag(&self, map: &Node, name: &str) -> Option<bool> {
-        let node = map.get(name)?;
-        match node.content {
-            Content::Bool(value) => Some(value),
-            Content::Text => match scalar::resolve(&node.text) {
-                Content::Bool(value) => Some(value),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     /// A list of texts, or one text.
     pub(super) fn words(&mut self, map: &Node, name: &str) -> Vec<String> {
         let Some(node) = map.get(name) else {
@@ -295,6 +282,19 @@ impl Reader<'_> {
                 Setting::Map(Cow::Owned(map))
             }
         })
+    }
+}
+
+/// True or false.
+pub(super) fn flag(map: &Node, name: &str) -> Option<bool> {
+    let node = map.get(name)?;
+    match node.content {
+        Content::Bool(value) => Some(value),
+        Content::Text => match scalar::resolve(&node.text) {
+            Content::Bool(value) => Some(value),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -430,7 +430,7 @@ mod tests {
     #[test]
     fn lengths_of_time_are_read_in_words() {
         assert_eq!(duration("30s"), Some(Duration::from_secs(30)));
-        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
         for text in ["", "30", "s", "1x", "-1s", "1e9d", "99999999w"] {
             assert_eq!(duration(text), None, "{text}");

@@ -4,8 +4,7 @@ use serde::Deserialize;
 
 use super::groups::Plan;
 use super::names::unknown;
-use super::read::{Reader, texts};
-use crate::lookup::nearest;
+use super::read::{Reader, flag, texts};
 use crate::mask;
 use crate::table::{Redis, RetryPolicy, Router, Strategy, Target};
 use crate::yaml::{Content, Entry, Node};
@@ -67,7 +66,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Router {
         cooldown: first_of(&[main, sister, settings], |map| {
             reader.seconds(map, "cooldown_time")
         }),
-        disable_cooldowns: reader.flag(main, "disable_cooldowns").unwrap_or(false),
+        disable_cooldowns: flag(main, "disable_cooldowns").unwrap_or(false),
         timeout: reader
             .seconds(main, "timeout")
             .or_else(|| reader.seconds(main, "request_timeout"))
@@ -76,20 +75,17 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Router {
         max_fallbacks: first_of(&[main, settings], |map| reader.small(map, "max_fallbacks"))
             .unwrap_or(default.max_fallbacks),
         retry_policy: policy(main, "retry_policy", reader),
-        pre_call_checks: reader
-            .flag(main, "enable_pre_call_checks")
-            .or_else(|| reader.flag(main, "enable_pre_call_check"))
+        pre_call_checks: flag(main, "enable_pre_call_checks")
+            .or_else(|| flag(main, "enable_pre_call_check"))
             .unwrap_or(default.pre_call_checks),
         optional_pre_call_checks: texts(reader.words(main, "optional_pre_call_checks")),
-        enforce_limits: reader.flag(main, "enforce_limits").unwrap_or(false)
+        enforce_limits: flag(main, "enforce_limits").unwrap_or(false)
             || reader
                 .words(main, "optional_pre_call_checks")
                 .iter()
                 .any(|check| check == "enforce_model_rate_limits"),
-        tag_filtering: reader.flag(main, "enable_tag_filtering").unwrap_or(false),
-        tag_match_any: reader
-            .flag(main, "tag_filtering_match_any")
-            .unwrap_or(default.tag_match_any),
+        tag_filtering: flag(main, "enable_tag_filtering").unwrap_or(false),
+        tag_match_any: flag(main, "tag_filtering_match_any").unwrap_or(default.tag_match_any),
         cost_threshold: reader
             .dollars(main, "cost_threshold")
             .or_else(|| reader.dollars(sister, "cost_threshold")),
@@ -155,7 +151,10 @@ fn strategy(main: &Node, sister: &Node, reader: &mut Reader<'_>) -> Strategy {
             continue;
         };
         let Some((_, strategy)) = STRATEGIES.iter().find(|(known, _)| *known == word) else {
-            let near = nearest(&word, STRATEGIES.iter().map(|(known, _)| *known), 1);
+            let near =
+                reader
+                    .findings
+                    .nearest(&word, STRATEGIES.iter().map(|(known, _)| *known), 1);
             reader.findings.error(
                 entry.value.mark,
                 format!("no routing strategy {} is known", mask::quoted(&word)),
@@ -211,8 +210,7 @@ pub(super) fn redis(map: &Node, names: [&str; 4], reader: &mut Reader<'_>) -> Op
 
 /// LiteLLM's names of classes, for retries and for failures alike.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Policy {
+struct Counts {
     #[serde(
         alias = "BadRequestErrorRetries",
         alias = "BadRequestErrorAllowedFails"
@@ -270,7 +268,9 @@ fn policy_of(node: &Node, ending: &str, reader: &mut Reader<'_>) -> Option<Retry
     let before = reader.findings.errors();
     for entry in node.entries() {
         if !known.iter().any(|known| **known == *entry.name) {
-            let near = nearest(&entry.name, known.iter().map(String::as_str), 1);
+            let near = reader
+                .findings
+                .nearest(&entry.name, known.iter().map(String::as_str), 1);
             reader.findings.error(
                 entry.mark,
                 format!("{} is no class of errors", mask::quoted(&entry.name)),
@@ -281,24 +281,23 @@ fn policy_of(node: &Node, ending: &str, reader: &mut Reader<'_>) -> Option<Retry
             );
         } else if !matches!(entry.value.content, Content::Null)
             && reader.small(node, &entry.name).is_none()
+            && super::read::float_of(&entry.value).is_none()
         {
-            if super::read::float_of(&entry.value).is_none() {
-                reader.findings.error(
-                    entry.value.mark,
-                    format!(
-                        "expected a whole number, not negative, found {}",
-                        entry.value.word()
-                    ),
-                    None,
-                );
-            }
+            reader.findings.error(
+                entry.value.mark,
+                format!(
+                    "expected a whole number, not negative, found {}",
+                    entry.value.word()
+                ),
+                None,
+            );
         }
     }
     if reader.findings.errors() > before {
         return None;
     }
-    match node.read::<Policy>() {
-        Ok(Policy {
+    match node.read::<Counts>() {
+        Ok(Counts {
             bad_request,
             authentication,
             timeout,

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::deployments::budget;
-use super::read::{Reader, text, texts};
+use super::read::{Reader, flag, text, texts};
 use super::router::redis;
-use crate::lookup::nearest;
 use crate::mask;
 use crate::table::{Cache, CacheKind, Credential, Settings, Text, Value};
 use crate::yaml::Node;
@@ -122,33 +121,26 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Settings {
     }
     Settings {
         request_timeout: request_timeout(map, reader).unwrap_or(default.request_timeout),
-        drop_params: reader
-            .flag(map, "drop_params")
-            .unwrap_or(default.drop_params),
-        modify_params: reader
-            .flag(map, "modify_params")
-            .unwrap_or(default.modify_params),
+        drop_params: flag(map, "drop_params").unwrap_or(default.drop_params),
+        modify_params: flag(map, "modify_params").unwrap_or(default.modify_params),
         budget: budget(map, reader),
         cache: cache(map, reader),
         success_callbacks: texts(success),
         failure_callbacks: texts(failure),
         service_callbacks: texts(service),
         callback_credentials: Cow::Owned(credentials(map, reader)),
-        json_logs: reader.flag(map, "json_logs"),
+        json_logs: flag(map, "json_logs"),
         log_level: level(root, map, reader),
         log_file: log_file(map, reader),
-        redact_messages: reader
-            .flag(map, "turn_off_message_logging")
-            .unwrap_or(default.redact_messages),
-        metrics_need_key: reader
-            .flag(map, "require_auth_for_metrics_endpoint")
+        redact_messages: flag(map, "turn_off_message_logging").unwrap_or(default.redact_messages),
+        metrics_need_key: flag(map, "require_auth_for_metrics_endpoint")
             .unwrap_or(default.metrics_need_key),
     }
 }
 
 fn request_timeout(map: &Node, reader: &mut Reader<'_>) -> Option<Duration> {
     let timeout = reader.seconds(map, "request_timeout")?;
-    if timeout > Duration::from_secs(600)
+    if timeout > Duration::from_mins(10)
         && let Some(node) = map.get("request_timeout")
     {
         reader.findings.note(
@@ -180,7 +172,7 @@ fn callbacks(map: &Node, name: &str, reader: &mut Reader<'_>) -> Vec<String> {
             }
             continue;
         }
-        let near = nearest(&word, CALLBACKS.iter().copied(), 1);
+        let near = reader.findings.nearest(&word, CALLBACKS.iter().copied(), 1);
         let help = match near.first() {
             Some(near) => format!("did you mean `{near}`?"),
             None if word.contains('.') => {
@@ -245,9 +237,9 @@ fn level(root: &Node, map: &Node, reader: &mut Reader<'_>) -> Option<Text> {
         return known.map(|(_, level)| Cow::Borrowed(*level));
     }
     let router = root.get("router_settings");
-    let verbose = reader.flag(map, "set_verbose").unwrap_or(false)
+    let verbose = flag(map, "set_verbose").unwrap_or(false)
         || router
-            .and_then(|router| reader.flag(router, "set_verbose"))
+            .and_then(|router| flag(router, "set_verbose"))
             .unwrap_or(false)
         || router
             .and_then(|router| router.get("debug_level"))
@@ -257,7 +249,7 @@ fn level(root: &Node, map: &Node, reader: &mut Reader<'_>) -> Option<Text> {
 
 fn log_file(map: &Node, reader: &mut Reader<'_>) -> Option<Text> {
     let path = reader.plain(map, "log_file_path");
-    match (reader.flag(map, "log_to_file"), path) {
+    match (flag(map, "log_to_file"), path) {
         (Some(true), Some(path)) => Some(text(path)),
         (Some(true), None) => {
             if let Some(entry) = map.entry("log_to_file") {
@@ -288,7 +280,7 @@ fn cache(map: &Node, reader: &mut Reader<'_>) -> Option<Cache> {
     let empty = Node::empty(map.mark);
     let params = map.get("cache_params").unwrap_or(&empty);
     let read = cache_params(params, reader);
-    let on = reader.flag(map, "cache").unwrap_or(false);
+    let on = flag(map, "cache").unwrap_or(false);
     if let Some(entry) = map
         .entry("cache_params")
         .filter(|_| map.get("cache").is_none())
@@ -371,7 +363,9 @@ fn cache_kind(params: &Node, reader: &mut Reader<'_>) -> Option<CacheKind> {
     let word = reader.plain_of(node, "type")?;
     let known = KINDS.iter().find(|(known, _)| *known == word);
     if known.is_none() {
-        let near = nearest(&word, KINDS.iter().map(|(known, _)| *known), 1);
+        let near = reader
+            .findings
+            .nearest(&word, KINDS.iter().map(|(known, _)| *known), 1);
         reader.findings.error(
             node.mark,
             format!("no cache {} is known", mask::quoted(&word)),

@@ -192,7 +192,7 @@ fn join(plan: &mut Plan, place: Mark, shares: &[(Text, f64, Mark)], reader: &mut
     let common = models
         .first()
         .filter(|first| models.iter().all(|model| model == *first));
-    let Some(name) = common.map(|name| name.to_string()) else {
+    let Some(name) = common.map(ToString::to_string) else {
         reader.findings.warning(
             place,
             "the weights have no effect: the groups have no model in common, so the split has no name",

@@ -201,7 +201,7 @@ sections! {
 }
 
 /// Names that share a line of the table.
-struct Row {
+struct Line {
     section: Section,
     names: &'static [&'static str],
     kind: Kind,
@@ -219,8 +219,8 @@ const fn field(
     verdict: Verdict,
     meaning: &'static str,
     row: &'static str,
-) -> Row {
-    Row {
+) -> Line {
+    Line {
         section,
         names,
         kind,
@@ -238,8 +238,8 @@ const fn carried(
     kind: Kind,
     meaning: &'static str,
     row: &'static str,
-) -> Row {
-    Row {
+) -> Line {
+    Line {
         section,
         names,
         kind,
@@ -257,9 +257,9 @@ const fn ignored(
     why: &'static str,
     meaning: &'static str,
     row: &'static str,
-) -> Row {
+) -> Line {
     let verdict = Verdict::Ignored(why);
-    Row {
+    Line {
         section,
         names,
         kind: Kind::Any,
@@ -277,9 +277,9 @@ const fn rejected(
     instead: &'static str,
     meaning: &'static str,
     row: &'static str,
-) -> Row {
+) -> Line {
     let verdict = Verdict::Rejected(instead);
-    Row {
+    Line {
         section,
         names,
         kind: Kind::Any,

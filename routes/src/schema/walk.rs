@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use super::{Hold, Key, Kind, Section, Verdict, find, keys_of};
 use crate::locate::{Findings, Used};
-use crate::lookup::nearest;
 use crate::mask;
 use crate::yaml::scalar;
 use crate::yaml::{Content, Entry, Node};
@@ -163,7 +162,9 @@ impl Walk<'_> {
     fn unknown(&mut self, entry: &Entry, section: Section) {
         self.hide_by_name(&entry.name, &entry.value);
         let name = mask::quoted(&entry.name);
-        let near = nearest(&entry.name, keys_of(section).iter().map(|key| key.name), 1);
+        let near =
+            self.findings
+                .nearest(&entry.name, keys_of(section).iter().map(|key| key.name), 1);
         // Providers and callers add fields of their own here, and LiteLLM passes them on. Short names
         // are near to many: there, only letters in another order count as a mistake.
         let open = match section {
@@ -187,7 +188,7 @@ impl Walk<'_> {
             (near, _) => {
                 let help = match near {
                     Some(near) => Some(format!("did you mean `{near}`?")),
-                    None => elsewhere(&entry.name, section),
+                    None => elsewhere(&entry.name, section, self.findings),
                 };
                 let place = match section.path() {
                     "" => "at the top level".to_owned(),
@@ -237,7 +238,7 @@ fn letters(name: &str) -> Vec<char> {
 }
 
 /// The section in which a misplaced key belongs.
-fn elsewhere(name: &str, section: Section) -> Option<String> {
+fn elsewhere(name: &str, section: Section, findings: &Findings) -> Option<String> {
     use Section::{Entry, General, Info, Params, Router, Settings, Top};
     let found = [Top, Settings, Router, General, Params, Info]
         .into_iter()
@@ -245,7 +246,7 @@ fn elsewhere(name: &str, section: Section) -> Option<String> {
         .find_map(|other| find(other, name));
     // What is written one level too high is often mistyped, too.
     let found = found.or_else(|| {
-        let near = nearest(name, keys_of(Params).iter().map(|key| key.name), 1);
+        let near = findings.nearest(name, keys_of(Params).iter().map(|key| key.name), 1);
         find(Params, near.first().filter(|_| section == Entry)?)
     })?;
     Some(match found.section.path() {

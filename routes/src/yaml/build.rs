@@ -60,9 +60,10 @@ impl<'t> Builder<'t> {
         loop {
             let (event, span) = self.next()?;
             match event {
+                Event::DocumentStart(_) if root.is_none() => {}
                 Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
                 Event::StreamEnd => break,
-                Event::DocumentStart(_) if root.is_some() => {
+                Event::DocumentStart(_) => {
                     let mark = self.mark(span);
                     let help = "split the documents into files and name them under `include:`";
                     self.fault(
@@ -72,7 +73,6 @@ impl<'t> Builder<'t> {
                     );
                     return Err(Stop);
                 }
-                Event::DocumentStart(_) => {}
                 event => root = Some(self.node(event, span, 0)?.node),
             }
         }

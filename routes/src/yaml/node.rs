@@ -1,5 +1,7 @@
 //! The tree.
 
+use std::fmt::Write;
+
 use serde::de::DeserializeOwned;
 
 use super::Mark;
@@ -152,7 +154,7 @@ impl Node {
                 Content::List(items) if node.mark.id < id => {
                     let at = items.partition_point(|item| item.mark.id <= id);
                     let Some(at) = at.checked_sub(1) else { break };
-                    path.push_str(&format!("[{at}]"));
+                    let _ = write!(path, "[{at}]");
                     node = &items[at];
                 }
                 _ => break,
