@@ -9,7 +9,7 @@ mod table;
 
 pub use table::routes_table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -100,30 +100,25 @@ impl Standing {
 #[must_use]
 pub fn examine(outcome: &Outcome) -> Report {
     let routes = outcome.loaded.as_ref().map(|loaded| &loaded.routes);
+    let remarks = remarks(outcome);
     let keys = outcome.used.iter().map(|used| {
-        let judgement = routes.and_then(|routes| rules::judge(used, routes));
-        let judgement = judgement.unwrap_or_else(|| by_verdict(used.key.verdict));
-        let said = remarks(outcome, &used.path);
-        let what = judgement
-            .what
-            .into_iter()
-            .chain(said.iter().map(|one| one.what.clone()));
-        let fix = judgement
-            .fix
-            .into_iter()
-            .chain(said.iter().filter_map(|one| one.help.clone()));
+        let said = remarks
+            .get(used.path.as_str())
+            .map_or(&[][..], Vec::as_slice);
+        let judgement = routes
+            .and_then(|routes| rules::judge(used, routes))
+            .or_else(|| rules::sister(used.key).map(|judgement| with_remarks(judgement, said)))
+            .unwrap_or_else(|| with_remarks(by_verdict(used.key.verdict), said));
+        let file = outcome.files.get(usize::from(used.file));
         KeyReport {
             path: used.path.clone(),
-            file: outcome
-                .files
-                .get(usize::from(used.file))
-                .map_or_else(String::new, |file| file.display().to_string()),
+            file: file.map_or_else(String::new, |file| file.display().to_string()),
             line: used.line,
             column: used.column,
             standing: judgement.standing,
             later: used.key.verdict == Verdict::Later,
-            what: joined(what),
-            fix: joined(fix),
+            what: judgement.what,
+            fix: judgement.fix,
             row: used.key.row,
         }
     });
@@ -168,11 +163,8 @@ impl Judgement {
 /// What the table of keys says by itself.
 fn by_verdict(verdict: Verdict) -> Judgement {
     match verdict {
-        Verdict::Honoured | Verdict::Later => Judgement {
-            standing: Standing::Honoured,
-            what: None,
-            fix: None,
-        },
+        Verdict::Honoured => Judgement::bare(Standing::Honoured),
+        Verdict::Later => Judgement::bare(Standing::Later),
         Verdict::Differs(why) => Judgement::new(Standing::Misread, why),
         Verdict::Better(why) => Judgement::new(Standing::Better, why),
         Verdict::Ignored(why) => Judgement::new(Standing::WithoutEffect, why).fix("remove it"),
@@ -182,32 +174,59 @@ fn by_verdict(verdict: Verdict) -> Judgement {
     }
 }
 
-/// The warnings of the check that stand at this key or inside its value; one inside a key of the
-/// value is that key's.
-fn remarks<'a>(outcome: &'a Outcome, path: &str) -> Vec<&'a Diagnostic> {
-    let owner = |found: &Diagnostic| {
-        let owners = outcome
-            .used
-            .iter()
-            .filter(|used| contains(&used.path, &found.path));
-        owners
-            .max_by_key(|used| used.path.len())
-            .map(|used| used.path.as_str())
-    };
-    let warnings = outcome
-        .diagnostics
-        .iter()
-        .filter(|found| found.severity == Severity::Warning);
-    warnings
-        .filter(|found| contains(path, &found.path) && owner(found) == Some(path))
-        .collect()
+/// How the check says that a fallback leads to its own group (A3-04).
+const TO_ITSELF: &str = "falls back to itself";
+
+/// Adds what the check found at this key, where its value has no rule of its own.
+fn with_remarks(judgement: Judgement, said: &[&Diagnostic]) -> Judgement {
+    let Judgement {
+        standing,
+        what,
+        fix,
+    } = judgement;
+    let nothing = said.iter().any(|one| one.what.contains(TO_ITSELF));
+    Judgement {
+        standing: if nothing {
+            Standing::WithoutEffectInLitellm
+        } else {
+            standing
+        },
+        what: joined(
+            what.into_iter()
+                .chain(said.iter().map(|one| one.what.clone())),
+        ),
+        fix: joined(
+            fix.into_iter()
+                .chain(said.iter().filter_map(|one| one.help.clone())),
+        ),
+    }
 }
 
-/// Whether a path is this one or leads into it.
-fn contains(outer: &str, inner: &str) -> bool {
-    inner
-        .strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+/// What the check found at each key or inside its value, by the innermost key's path. Notes at a key
+/// itself are left out: they say no more than its verdict.
+fn remarks(outcome: &Outcome) -> HashMap<&str, Vec<&Diagnostic>> {
+    let known: HashSet<&str> = outcome.used.iter().map(|used| used.path.as_str()).collect();
+    let mut all: HashMap<&str, Vec<&Diagnostic>> = HashMap::new();
+    for found in &outcome.diagnostics {
+        let owner = outward(&found.path).find(|path| known.contains(path));
+        let Some(owner) = owner else { continue };
+        let tells = match found.severity {
+            Severity::Error => false,
+            Severity::Warning => true,
+            Severity::Note => found.path != owner,
+        };
+        if tells {
+            all.entry(owner).or_default().push(found);
+        }
+    }
+    all
+}
+
+/// A path, then what it stands in, step by step.
+fn outward(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| {
+        path.rfind(['.', '[']).map(|at| &path[..at])
+    })
 }
 
 fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
@@ -241,7 +260,7 @@ impl fmt::Display for Report {
         if later > 0 {
             write!(
                 f,
-                "; {later} of them kept for a feature that is still to come"
+                "; {later} in all wait for a feature that is still to come"
             )?;
         }
         let lines: Vec<(String, &KeyReport, Vec<String>)> = self.grouped();

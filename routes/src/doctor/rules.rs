@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Judgement, Standing};
 use crate::locate::Used;
-use crate::schema::Section;
+use crate::schema::{Key, Section, Verdict};
 use crate::table::{CacheKind, Deployment, Member, Routes, Strategy, Window};
 
 /// What there is to say of a key with this value; `None` where the table of keys says it all.
@@ -18,42 +18,43 @@ pub(super) fn judge(used: &Used, routes: &Routes) -> Option<Judgement> {
         (Section::CacheParams, "similarity_threshold") => similarity(routes),
         (Section::Router, name) => router(name, routes),
         (Section::General, name) => general(name, routes),
-        (Section::Metadata, _) => Some(unknown_there("the catalog's prices, or `model_info`")),
-        (Section::SisterRouter, name) => Some(unknown_there(match name {
-            "weights" => "`weight` under the `litellm_params` of entries with one `model_name`",
-            _ => "`router_settings`",
-        })),
-        (Section::Fallback, _) | (Section::Top, "fallback_config") => {
-            Some(unknown_there("`router_settings.fallbacks`"))
-        }
-        (Section::StaticKey | Section::RateLimit | Section::KeyBudget, _) => Some(unknown_there(
-            "a virtual key of `/key/generate`, which needs a database",
-        )),
-        (Section::Database, _) | (Section::Top, "database") => {
-            Some(unknown_there("`general_settings.database_url`"))
-        }
-        (Section::Top, "router") => Some(unknown_there("`router_settings`")),
-        (Section::Top, "key_settings") => Some(unknown_there(
-            "virtual keys of `/key/generate`, which need a database",
-        )),
         _ => None,
     }
 }
 
-/// A key that LiteLLM does not know and this compiler does.
-fn unknown_there(instead: &str) -> Judgement {
-    Judgement::new(
-        Standing::WithoutEffectInLitellm,
-        "LiteLLM does not know it and says nothing; here it does what it says",
-    )
-    .fix(format!("nothing here; LiteLLM's own way is {instead}"))
+/// A key of the dialect that some articles write, which LiteLLM does not know.
+pub(super) fn sister(key: &Key) -> Option<Judgement> {
+    let instead = match (key.section, key.name) {
+        (Section::Metadata, "max_tokens") => "`max_input_tokens` under `model_info`",
+        (Section::Metadata, "cost") => {
+            "`input_cost_per_token` and `output_cost_per_token` under `model_info`"
+        }
+        (Section::Metadata, _) | (Section::Entry, "metadata") => "`model_info`",
+        (Section::SisterRouter, "weights") => {
+            "`weight` under the `litellm_params` of entries with one `model_name`"
+        }
+        (Section::SisterRouter, _) | (Section::Top, "router") => "`router_settings`",
+        (Section::Fallback, _) | (Section::Top, "fallback_config") => "`router_settings.fallbacks`",
+        (Section::StaticKey | Section::RateLimit | Section::KeyBudget, _)
+        | (Section::Top, "key_settings") => "a virtual key of `/key/generate`, with a database",
+        (Section::Database, _) | (Section::Top, "database") => "`general_settings.database_url`",
+        _ => return None,
+    };
+    let what = match key.verdict {
+        Verdict::Differs(why) => why,
+        _ => "LiteLLM does not know it and says nothing; here it is read as it is meant",
+    };
+    let judgement = Judgement::new(Standing::WithoutEffectInLitellm, what);
+    Some(judgement.fix(format!(
+        "nothing for this gateway; LiteLLM's own way is {instead}"
+    )))
 }
 
 fn setting(name: &str, routes: &Routes) -> Option<Judgement> {
     Some(match name {
         "retry_after" | "cooldown_time" => Judgement::new(
             Standing::WithoutEffectInLitellm,
-            "LiteLLM reads it under `router_settings` only; here it counts in both places",
+            "LiteLLM reads it under `router_settings` only; here it counts where that is silent",
         )
         .fix(format!("move it to `router_settings.{name}`")),
         "stream" => Judgement::new(
