@@ -29,7 +29,11 @@ pub(super) fn sister(key: &Key) -> Option<Judgement> {
         (Section::Metadata, "cost") => {
             "`input_cost_per_token` and `output_cost_per_token` under `model_info`"
         }
-        (Section::Metadata, _) | (Section::Entry, "metadata") => "`model_info`",
+        (Section::Metadata, _) => "none",
+        (Section::Entry, "metadata") => "`model_info`",
+        (Section::SisterRouter, "cost_threshold" | "context_threshold") => {
+            "none; the nearest is `cost-based-routing`, and `context_window_fallbacks`"
+        }
         (Section::SisterRouter, "weights") => {
             "`weight` under the `litellm_params` of entries with one `model_name`"
         }

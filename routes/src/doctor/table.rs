@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::plan::shown;
+use crate::plan::duration;
 use crate::table::{Deployment, Group, Limits, Price, Routes, Secret, Target, Value};
 use crate::usd::Usd;
 
@@ -62,7 +62,7 @@ fn rows(routes: &Routes, group: &Group, is_set: &dyn Fn(&str) -> bool) -> Vec<[S
                 limits.push(format!("order {}", member.order));
             }
             if let Some(timeout) = one.timeout {
-                limits.push(format!("timeout {}", shown(timeout)));
+                limits.push(format!("timeout {}", duration(timeout)));
             }
             [
                 one.litellm_model.to_string(),
