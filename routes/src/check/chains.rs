@@ -53,6 +53,16 @@ struct Written {
     targets: Vec<(String, Mark)>,
 }
 
+/// Every list of a class.
+#[derive(Default)]
+struct All {
+    lists: Vec<Written>,
+    by_name: HashMap<String, usize>,
+}
+
+/// The most entries that all chains may have together.
+const MOST: usize = 2_000_000;
+
 /// Reads every fallback, checks it and flattens it into the groups.
 pub(super) fn apply(root: &Node, plan: &mut Plan, router: &mut Router, reader: &mut Reader<'_>) {
     router::group_policies(root, plan, reader);
@@ -73,12 +83,21 @@ pub(super) fn apply(root: &Node, plan: &mut Plan, router: &mut Router, reader: &
         defaults: &defaults,
         depth: router.max_fallbacks,
     };
-    let flat: Vec<[Vec<Target>; 3]> = (0..chains.plan.groups.len())
-        .map(|at| {
-            let group = GroupId(u16::try_from(at).unwrap_or(u16::MAX));
-            Class::ALL.map(|class| chains.flatten(group, class))
-        })
-        .collect();
+    let mut total = 0;
+    let mut flat: Vec<[Vec<Target>; 3]> = Vec::with_capacity(chains.plan.groups.len());
+    for (id, mark) in (0u16..).map(GroupId).zip(&chains.plan.group_places) {
+        let lists = Class::ALL.map(|class| chains.flatten(id, class));
+        total += lists.iter().map(Vec::len).sum::<usize>();
+        if total > MOST {
+            let what =
+                format!("the fallbacks of all groups together have more than {MOST} entries");
+            reader
+                .findings
+                .error(*mark, what, Some("name fewer fallbacks".into()));
+            return;
+        }
+        flat.push(lists);
+    }
     let own: Vec<Option<Mark>> = (0..chains.plan.groups.len())
         .map(|at| {
             let group = GroupId(u16::try_from(at).unwrap_or(u16::MAX));
@@ -128,7 +147,7 @@ pub(super) fn fragment(root: &Node, reader: &mut Reader<'_>) {
 /// Every list of a class, from every place that may hold one. What stands in two places must be
 /// the same.
 fn written(root: &Node, class: Class, reader: &mut Reader<'_>) -> Vec<Written> {
-    let mut all: Vec<Written> = Vec::new();
+    let mut all = All::default();
     for section in ["router_settings", "litellm_settings", "router"] {
         let Some(list) = root
             .get(section)
@@ -193,7 +212,7 @@ fn written(root: &Node, class: Class, reader: &mut Reader<'_>) -> Vec<Written> {
             );
         }
     }
-    all
+    all.lists
 }
 
 /// A list of names, or one name.
@@ -223,9 +242,10 @@ fn targets(node: &Node, reader: &mut Reader<'_>) -> Vec<(String, Mark)> {
 }
 
 /// A3-03: the same list twice is fine, two lists are not.
-fn add(all: &mut Vec<Written>, new: Written, reader: &mut Reader<'_>) {
-    let Some(known) = all.iter().find(|known| known.name == new.name) else {
-        all.push(new);
+fn add(all: &mut All, new: Written, reader: &mut Reader<'_>) {
+    let Some(known) = all.by_name.get(&new.name).map(|at| &all.lists[*at]) else {
+        all.by_name.insert(new.name.clone(), all.lists.len());
+        all.lists.push(new);
         return;
     };
     let same = known
@@ -415,7 +435,7 @@ impl Chains<'_> {
             self.follow(&own, class, 1, &mut chain);
         }
         self.follow(&self.own(group, Class::Any), Class::Any, 1, &mut chain);
-        self.follow(self.defaults, class, self.depth, &mut chain);
+        self.follow(self.defaults, class, 1, &mut chain);
         chain.list
     }
 

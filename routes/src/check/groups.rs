@@ -10,6 +10,9 @@ use crate::mask;
 use crate::table::{Deployment, DeploymentId, Group, GroupId, Member, Pattern, Target};
 use crate::yaml::{Mark, Node};
 
+/// The most members that all groups may have together.
+const MOST_MEMBERS: usize = 1_000_000;
+
 /// The plan while it grows.
 pub(super) struct Plan {
     pub(super) groups: Vec<Group>,
@@ -26,6 +29,8 @@ pub(super) struct Plan {
     pub(super) aliases: HashMap<String, (Target, bool)>,
     /// Groups that consist of one reference, with the group that they refer to.
     pub(super) stands_for: HashMap<GroupId, GroupId>,
+    /// Names with `*`, the most specific first.
+    pub(super) patterns: Vec<Pattern>,
     /// Groups made from a pattern because the file names one of the names that it matches.
     pub(super) hidden: Vec<GroupId>,
     /// Deployments that may fall back to vectors of another length.
@@ -110,10 +115,11 @@ impl Plan {
     }
 
     fn concrete(&mut self, name: &str) -> Option<GroupId> {
-        let patterns = self.patterns();
+        let patterns = &self.patterns;
         let pattern = patterns
             .iter()
-            .find(|pattern| matches(&pattern.pattern, name))?;
+            .find(|pattern| matches(&pattern.pattern, name))?
+            .clone();
         let source = self.group(pattern.group).clone();
         let captured = captures(&pattern.pattern, name)?;
         let place = self.group_places[usize::from(pattern.group.0)];
@@ -146,8 +152,8 @@ impl Plan {
         Some(group)
     }
 
-    /// Names with `*`, the most specific first: more letters outside the stars, then fewer stars.
-    pub(super) fn patterns(&self) -> Vec<Pattern> {
+    /// More letters outside the stars are more specific, then fewer stars.
+    fn sort_patterns(&mut self) {
         let mut patterns: Vec<Pattern> = (0u16..)
             .zip(&self.groups)
             .filter(|(_, group)| group.name.contains('*'))
@@ -164,7 +170,7 @@ impl Plan {
                 pattern.pattern.to_string(),
             )
         });
-        patterns
+        self.patterns = patterns;
     }
 }
 
@@ -223,6 +229,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Plan {
         by_id: HashMap::new(),
         aliases: HashMap::new(),
         stands_for: HashMap::new(),
+        patterns: Vec::new(),
         hidden: Vec::new(),
         dimension_change: Vec::new(),
     };
@@ -286,6 +293,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Plan {
         slots[usize::from(group.0)].push(slot);
     }
     follow(&mut plan, &slots, reader);
+    plan.sort_patterns();
     mirrors(&mut plan, seen.mirrors, reader);
     plan
 }
@@ -451,9 +459,15 @@ fn add(
 /// Puts the members of the groups that are referred to in the place of the references.
 fn follow(plan: &mut Plan, slots: &[Vec<Slot>], reader: &mut Reader<'_>) {
     let mut done: Vec<Option<Vec<Member>>> = vec![None; slots.len()];
+    let mut total = 0;
     for group in 0..slots.len() {
         let mut way = Vec::new();
-        members(group, plan, slots, &mut done, &mut way, reader);
+        total += members(group, plan, slots, &mut done, &mut way, reader).len();
+        if total > MOST_MEMBERS {
+            let what = format!("the groups together have more than {MOST_MEMBERS} members");
+            reader.findings.error(plan.group_places[group], what, None);
+            return;
+        }
     }
     for (id, (members, slots)) in (0u16..).zip(done.into_iter().zip(slots)) {
         plan.groups[usize::from(id)].members = Cow::Owned(members.unwrap_or_default());
@@ -478,9 +492,13 @@ fn members(
     }
     way.push(group);
     let mut own: Vec<Member> = Vec::new();
+    let mut known: HashSet<DeploymentId> = HashSet::new();
     for slot in &slots[group] {
         match slot {
-            Slot::Deployment(member) => own.push(member.clone()),
+            Slot::Deployment(member) => {
+                known.insert(member.deployment);
+                own.push(member.clone());
+            }
             Slot::Reference {
                 target,
                 via,
@@ -501,10 +519,7 @@ fn members(
                     .map(|member| member.weight.unwrap_or(1.0))
                     .sum();
                 for member in inner {
-                    if own
-                        .iter()
-                        .any(|known| known.deployment == member.deployment)
-                    {
+                    if !known.insert(member.deployment) {
                         continue;
                     }
                     // The reference's share is divided as the group that it names divides its own.

@@ -1,6 +1,7 @@
 //! `guardrails`, at the top level or under `litellm_settings`.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::read::{Reader, flag, text};
 use crate::mask;
@@ -23,11 +24,12 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Vec<Guardrail> {
         .flatten()
         .filter_map(|map| map.get("guardrails"));
     let mut found: Vec<Guardrail> = Vec::new();
+    let mut seen: HashSet<Text> = HashSet::new();
     for item in lists.flat_map(Node::items).filter(|item| item.is_map()) {
         let Some(guardrail) = one(item, reader) else {
             continue;
         };
-        if found.iter().any(|known| known.name == guardrail.name) {
+        if !seen.insert(guardrail.name.clone()) {
             let mark = item
                 .get("guardrail_name")
                 .map_or(item.mark, |node| node.mark);

@@ -1,6 +1,7 @@
 //! Keys that callers present.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::read::{Reader, text, texts};
 use crate::resolve::digest;
@@ -11,6 +12,7 @@ use crate::yaml::Node;
 pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Vec<StaticKey> {
     let empty = Node::empty(root.mark);
     let mut keys: Vec<StaticKey> = Vec::new();
+    let mut seen: HashSet<Vec<u8>> = HashSet::new();
     for item in root
         .get("key_settings")
         .map(Node::items)
@@ -30,7 +32,11 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Vec<StaticKey> {
         let Some(key) = key_ref(node, "api_key", reader) else {
             continue;
         };
-        if keys.iter().any(|known| known.key == key) {
+        let known = match &key {
+            KeyRef::Env(name) => name.as_bytes().to_vec(),
+            KeyRef::Digest(digest) => digest.to_vec(),
+        };
+        if !seen.insert(known) {
             reader.findings.error(
                 node.mark,
                 "this key is declared twice",

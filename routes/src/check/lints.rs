@@ -434,8 +434,8 @@ fn sets_budget(root: &Node) -> bool {
 
 /// A2-13: which pattern wins is settled, but may surprise.
 fn patterns(plan: &Plan, reader: &mut Reader<'_>) {
-    let patterns = plan.patterns();
-    let patterns: Vec<_> = patterns
+    let patterns: Vec<_> = plan
+        .patterns
         .iter()
         .filter(|one| one.pattern != "*")
         .take(MOST_PATTERNS)

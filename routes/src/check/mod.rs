@@ -58,7 +58,7 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) -> (Routes, Literals) 
 
     let routes = Routes {
         names: Cow::Owned(names),
-        patterns: Cow::Owned(plan.patterns()),
+        patterns: Cow::Owned(plan.patterns),
         groups: Cow::Owned(plan.groups),
         deployments: Cow::Owned(plan.deployments),
         router: routing,

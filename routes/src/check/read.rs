@@ -137,15 +137,10 @@ impl Reader<'_> {
                 .error(node.mark, format!("`{name}` must be a whole number"), None);
             return None;
         }
-        if number > 9.0e15 {
-            self.findings
-                .error(node.mark, format!("`{name}` is too large"), None);
-            return None;
-        }
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "checked above"
+            reason = "the reader of numbers checks the range"
         )]
         Some(number as u64)
     }
@@ -174,6 +169,12 @@ impl Reader<'_> {
         if !number.is_finite() {
             self.findings
                 .error(node.mark, format!("`{name}` must be a finite number"), None);
+            return None;
+        }
+        // Sums and products of what passes here stay finite.
+        if number > 9.0e15 {
+            self.findings
+                .error(node.mark, format!("`{name}` is too large"), None);
             return None;
         }
         if number < 0.0 {

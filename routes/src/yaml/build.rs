@@ -403,9 +403,9 @@ impl Entries {
 fn core_tag(tag: &Tag) -> Option<&str> {
     match (tag.handle.as_str(), tag.suffix.as_str()) {
         ("tag:yaml.org,2002:", suffix) => Some(suffix),
-        ("", suffix) => suffix.strip_prefix("tag:yaml.org,2002:"),
         // The non-specific tag `!` says "no guessing": text.
-        ("!", "") => Some("str"),
+        ("!", "") | ("", "!") => Some("str"),
+        ("", suffix) => suffix.strip_prefix("tag:yaml.org,2002:"),
         _ => None,
     }
 }
@@ -428,4 +428,134 @@ fn short(text: &str) -> String {
 
 fn clip(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Node {
+        let (root, faults) = parse(0, text);
+        assert_eq!(faults, []);
+        root.expect("no faults")
+    }
+
+    fn faults(text: &str) -> Vec<(u32, u32, String)> {
+        let faults = parse(0, text).1.into_iter();
+        faults
+            .map(|fault| (fault.mark.line, fault.mark.column, fault.what))
+            .collect()
+    }
+
+    #[test]
+    fn every_node_and_key_knows_its_place() {
+        let mut root = read("a:\n  - ü: \"x y\"\n    b: [1, {c: zz}]\n");
+        root.number();
+        let item = &root.get("a").unwrap().items()[0];
+        let entry = item.entry("ü").unwrap();
+        assert_eq!(
+            (entry.mark.line, entry.mark.column, entry.mark.width),
+            (2, 5, 1)
+        );
+        let Mark {
+            line,
+            column,
+            width,
+            id,
+            ..
+        } = entry.value.mark;
+        assert_eq!((line, column, width), (2, 8, 5));
+        assert_eq!(root.path(id), "a[0].ü");
+        let inner = item.get("b").unwrap().items()[1].get("c").unwrap();
+        assert_eq!((inner.mark.line, inner.mark.column), (3, 16));
+        assert_eq!(root.path(inner.mark.id), "a[0].b[1].c");
+    }
+
+    #[test]
+    fn merge_keys_give_way_to_what_is_written_and_to_earlier_ones() {
+        let root = read(
+            "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz:\n  <<: [*x, *y]\n  a: 3\nw: {<<: *y}\n",
+        );
+        let z = root.get("z").unwrap();
+        let value = |name: &str| z.get(name).unwrap().content.clone();
+        assert_eq!(value("a"), Content::Int(3));
+        assert_eq!(value("b"), Content::Int(1));
+        assert_eq!(value("c"), Content::Int(2));
+        assert_eq!(root.get("w").unwrap().entries().len(), 2);
+        // In quotes it is a key like any other.
+        assert!(read("{\"<<\": 1}").get("<<").is_some());
+    }
+
+    #[test]
+    fn a_key_may_stand_once() {
+        assert_eq!(
+            faults("a: 1\nb: 2\na: 3\n"),
+            [(3, 1, "the key `a` stands twice".into())]
+        );
+        assert_eq!(faults("{a: 1, 'a': 2}").len(), 1);
+        // A large map finds its keys by an index.
+        let names: Vec<String> = (0..50).map(|n| format!("k{n}")).collect();
+        assert_eq!(faults(&format!("{{{}, k7}}", names.join(", "))).len(), 1);
+    }
+
+    #[test]
+    fn an_empty_text_is_an_empty_map() {
+        for text in ["", "\n", "# nothing\n", "---\n", "---\n...\n", "\u{feff}"] {
+            assert!(read(text).is_map(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_and_tags_settle_what_a_scalar_is() {
+        let root = read("a: '5'\nb: !!str 5\nc: !!int '5'\nd: !!float 5\ne: ! 5\nf: |\n  5\n");
+        let value = |name: &str| root.get(name).unwrap().content.clone();
+        for name in ["a", "b", "e", "f"] {
+            assert_eq!(value(name), Content::Text, "{name}");
+        }
+        assert_eq!(value("c"), Content::Int(5));
+        assert_eq!(value("d"), Content::Float(5.0));
+    }
+
+    /// A second parser, of YAML 1.2, must see the same lists, maps and texts.
+    #[test]
+    fn another_parser_sees_the_same_structure() {
+        let folder = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/fixtures/config/seeds"
+        );
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            let other: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+            same(&read(&text), &other);
+        }
+    }
+
+    fn same(node: &Node, other: &serde_yaml::Value) {
+        use serde_yaml::Value;
+        match (&node.content, other) {
+            (Content::List(items), Value::Sequence(others)) => {
+                assert_eq!(items.len(), others.len());
+                items
+                    .iter()
+                    .zip(others)
+                    .for_each(|(item, other)| same(item, other));
+            }
+            (Content::Map(entries), Value::Mapping(others)) => {
+                assert_eq!(entries.len(), others.len());
+                for (entry, (name, other)) in entries.iter().zip(others) {
+                    assert_eq!(name.as_str(), Some(&*entry.name));
+                    same(&entry.value, other);
+                }
+            }
+            (Content::Text, other) => assert_eq!(other.as_str(), Some(&*node.text)),
+            // YAML 1.2 knows no `200_000`.
+            (Content::Int(value), Value::String(text)) => {
+                assert_eq!(value.to_string(), text.replace('_', ""));
+            }
+            (Content::Int(value), other) => assert_eq!(other.as_i64(), Some(*value)),
+            (Content::Float(value), other) => assert_eq!(other.as_f64(), Some(*value)),
+            (Content::Bool(value), other) => assert_eq!(other.as_bool(), Some(*value)),
+            (content, other) => panic!("{content:?} is not {other:?}"),
+        }
+    }
 }
