@@ -9,7 +9,7 @@ use std::path::Path;
 
 use pointsman_routes::emit::source;
 use pointsman_routes::table::{DeploymentId, GroupId, Routes, Target};
-use pointsman_routes::{Compiled, Table, load_file};
+use pointsman_routes::{Compiled, Table, load, load_file};
 
 #[expect(unreachable_pub, reason = "the source is written for a public module")]
 mod every_value_compiled {
@@ -101,6 +101,43 @@ fn a_group_is_a_variant() {
     );
     assert!(ModelGroup::try_from("the-id").is_err());
     assert!(ModelGroup::try_from("gpt-5").is_err());
+}
+
+#[test]
+fn no_secret_of_the_file_is_in_the_source() {
+    let text = "\
+model_list:
+  - model_name: a
+    litellm_params:
+      model: openai/gpt-4o
+      api_key: sk-concealed-1
+      extra_headers: {Authorization: Bearer concealed-2}
+  - model_name: b
+    litellm_params:
+      model: bedrock/anthropic.claude-3-haiku-20240307-v1:0
+      aws_secret_access_key: concealed-3
+router_settings:
+  redis_host: localhost
+  redis_password: concealed-4
+litellm_settings:
+  cache: true
+  cache_params: {type: redis, host: localhost, password: concealed-5}
+  langfuse_secret_key: concealed-6
+general_settings:
+  master_key: sk-concealed-7
+  database_url: postgresql://user:concealed-8@localhost/db
+environment_variables:
+  SOME_API_KEY: concealed-9
+key_settings:
+  - api_key: concealed-10
+";
+    let outcome = load("secrets.yaml", text);
+    let loaded = outcome
+        .loaded
+        .unwrap_or_else(|| panic!("{:#?}", outcome.diagnostics));
+    let source = source(&loaded.routes, "secrets.yaml");
+    assert!(!source.contains("concealed"), "{source}");
+    assert!(source.contains("Secret::Literal(LiteralId("), "{source}");
 }
 
 #[test]

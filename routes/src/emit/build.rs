@@ -14,7 +14,8 @@ use crate::load_file;
 /// ```
 ///
 /// Warnings are Cargo's warnings. Errors are Cargo's errors, each with its place in the file, and
-/// fail the build. The script runs again when a file that was read changes, and then only.
+/// fail the build. The script runs again when a file that was read changes, and then only: the
+/// environment is not read, because a reference to it stays a reference in the table.
 #[expect(
     clippy::print_stdout,
     reason = "Cargo listens on the standard output of build scripts"
