@@ -65,6 +65,11 @@ impl Client {
         Answer::whole(self.send(Method::GET, path, None).await.expect("an answer")).await
     }
 
+    /// Gets a path; the error of a connection that broke.
+    pub async fn try_get(&self, path: &str) -> Result<Response<Incoming>, Error> {
+        self.send(Method::GET, path, None).await
+    }
+
     /// Posts JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_text(path, &body.to_string()).await

@@ -4,6 +4,7 @@
 //!   as a [`Reply`] says, down to the byte at which a stream breaks;
 //! - [`Gateway`]: the binary as a process of its own, with its own config, environment and port;
 //! - [`Client`]: a caller that sees statuses, headers and bytes as they arrive;
+//! - [`Scene`](scene::Scene): the three together, as most tests want them;
 //! - [`canned`]: an upstream that costs next to nothing, for benches.
 //!
 //! What does not go as a test expects panics with a message that says what was waited for or seen.
@@ -14,6 +15,7 @@ pub mod canned;
 pub mod client;
 pub mod gateway;
 pub mod process;
+pub mod scene;
 pub mod sse;
 pub mod upstream;
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 pub use rustix::process::Signal;
 
@@ -15,8 +16,10 @@ pub use rustix::process::Signal;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    log: Log,
-    readers: Vec<tokio::task::JoinHandle<()>>,
+    log: Arc<Mutex<String>>,
+    /// Changes with the log, and closes when nothing more can be written to it.
+    changes: watch::Receiver<()>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// How a child ended.
@@ -33,12 +36,6 @@ impl Exit {
     pub fn code(&self) -> Option<i32> {
         self.status.code()
     }
-}
-
-#[derive(Clone, Debug)]
-struct Log {
-    text: Arc<Mutex<String>>,
-    changes: watch::Sender<()>,
 }
 
 impl Process {
@@ -58,29 +55,27 @@ impl Process {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let log = Log {
-            text: Arc::default(),
-            changes: watch::Sender::new(()),
-        };
-        let out = child
-            .stdout
-            .take()
-            .map(|out| tokio::spawn(keep(out, log.clone())));
-        let err = child
-            .stderr
-            .take()
-            .map(|err| tokio::spawn(keep(err, log.clone())));
+        let log = Arc::<Mutex<String>>::default();
+        let (writing, changes) = watch::channel(());
+        let keep_from = |from| keep(from, log.clone(), writing.clone());
+        let out: Option<Stream> = child.stdout.take().map(|out| Box::new(out) as Stream);
+        let err: Option<Stream> = child.stderr.take().map(|err| Box::new(err) as Stream);
+        let readers = out
+            .into_iter()
+            .chain(err)
+            .map(|from| tokio::spawn(keep_from(from)))
+            .collect();
         Ok(Self {
             child,
             log,
-            readers: out.into_iter().chain(err).collect(),
+            changes,
+            readers,
         })
     }
 
     /// Everything it wrote so far, on either stream.
     pub fn log(&self) -> String {
         self.log
-            .text
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -88,8 +83,14 @@ impl Process {
 
     /// Waits until what it wrote is as wanted.
     pub async fn until_log(&self, what: &str, wanted: impl Fn(&str) -> bool) {
-        let mut changes = self.log.changes.subscribe();
-        let all = async { while !wanted(&self.log()) && changes.changed().await.is_ok() {} };
+        let mut changes = self.changes.clone();
+        let all = async {
+            while !wanted(&self.log()) {
+                let ended = changes.changed().await.is_err();
+                let log = self.log();
+                assert!(!ended || wanted(&log), "it ended before {what}: {log}");
+            }
+        };
         soon(what, all).await;
     }
 
@@ -128,16 +129,17 @@ impl Process {
     }
 }
 
-async fn keep(from: impl AsyncRead + Unpin, log: Log) {
+type Stream = Box<dyn AsyncRead + Send + Unpin>;
+
+async fn keep(from: Stream, log: Arc<Mutex<String>>, changed: watch::Sender<()>) {
     let mut lines = BufReader::new(from);
     let mut line = Vec::new();
     while matches!(lines.read_until(b'\n', &mut line).await, Ok(1..)) {
         let text = String::from_utf8_lossy(&line);
-        log.text
-            .lock()
+        log.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push_str(&text);
-        log.changes.send_replace(());
+        changed.send_replace(());
         line.clear();
     }
 }
