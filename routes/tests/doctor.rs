@@ -275,7 +275,7 @@ fn the_report_prints_and_serialises_every_key() {
             assert!(shown.contains(&key.line.to_string()), "{shown}");
         }
         assert!(
-            shown.starts_with(&format!("{} keys: ", report.keys.len())),
+            shown.contains(&format!("{} keys: ", report.keys.len())),
             "{shown}"
         );
     }
@@ -336,4 +336,49 @@ fn cyclic_fallbacks_of_an_article_end() {
         shown[1].contains("on failure: gpt-4o ×4 → azure-gpt4 ×4 → claude-sonnet ×4"),
         "{shown:#?}"
     );
+}
+
+#[test]
+fn the_report_has_diagnostics_keys_and_plans() {
+    let outcome = seed("c1_gateway_in_production");
+    let report = examine(&outcome);
+    let shown = report.to_string();
+    assert!(
+        shown.contains("lacks what `claude-sonnet` can do"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("is read and kept"),
+        "the key's own line says so: {shown}"
+    );
+    assert!(
+        shown.contains("claude-sonnet: at most 12 attempts in 1 min"),
+        "{shown}"
+    );
+    let json = serde_json::to_value(&report).expect("a report is plain data");
+    assert_eq!(json["groups"][0]["group"], "claude-sonnet");
+    assert_eq!(json["groups"][0]["attempts"], 12);
+    assert_eq!(json["groups"][0]["time"], 60.0);
+    assert_eq!(json["diagnostics"][0]["line"], 30);
+}
+
+#[test]
+fn errors_are_part_of_the_report() {
+    let report = examine(&load("f", "litellm_settings:\n  nonsense: 1\n"));
+    assert!(report.groups.is_empty());
+    assert!(
+        report
+            .diagnostics
+            .iter()
+            .any(|found| found.severity == "error")
+    );
+    assert!(report.to_string().contains("f:2:3: error: "), "{report}");
+}
+
+#[test]
+fn an_entry_that_refers_to_a_group() {
+    // A2-04
+    let report = examine(&seed("c1_gateway_in_production"));
+    let path = "model_list[4].litellm_params.model";
+    assert_key(&report, path, 30, Standing::Better, "drops the entry");
 }

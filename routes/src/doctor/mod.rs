@@ -5,24 +5,51 @@
 //! somebody's dollars.
 
 mod rules;
+mod show;
 mod table;
 
 pub use table::routes_table;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
+use std::collections::HashMap;
 
 use serde::Serialize;
 
 use crate::Outcome;
 use crate::diagnostic::{Diagnostic, Severity};
-use crate::schema::Verdict;
+use crate::plan::{GroupPlan, worst_cases};
+use crate::schema::{Key, Verdict};
 
 /// The report on one file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
+    /// What the compiler found, sorted by place; notes that only repeat what
+    /// [`keys`](Self::keys) say are left out.
+    pub diagnostics: Vec<Found>,
     /// Every key that the file uses, in the order of the file.
     pub keys: Vec<KeyReport>,
+    /// The worst case of every model group; none if the file has errors.
+    pub groups: Vec<GroupPlan>,
+}
+
+/// A [`Diagnostic`] as it is written to JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    /// `error`, `warning` or `note`.
+    pub severity: &'static str,
+    /// The file that it stands in.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Path in the file.
+    pub path: String,
+    /// What is wrong. Holds no secret.
+    pub what: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// As it is printed, with the line of the file and a caret under it.
+    pub shown: String,
 }
 
 /// What becomes of one key.
@@ -100,7 +127,17 @@ impl Standing {
 #[must_use]
 pub fn examine(outcome: &Outcome) -> Report {
     let routes = outcome.loaded.as_ref().map(|loaded| &loaded.routes);
-    let remarks = remarks(outcome);
+    let known: HashMap<&str, &'static Key> = outcome
+        .used
+        .iter()
+        .map(|used| (used.path.as_str(), used.key))
+        .collect();
+    let told: Vec<&Diagnostic> = outcome
+        .diagnostics
+        .iter()
+        .filter(|found| !repeats(found, &known))
+        .collect();
+    let remarks = remarks(&told, &known);
     let keys = outcome.used.iter().map(|used| {
         let said = remarks
             .get(used.path.as_str())
@@ -124,6 +161,8 @@ pub fn examine(outcome: &Outcome) -> Report {
     });
     Report {
         keys: keys.collect(),
+        groups: routes.map(worst_cases).unwrap_or_default(),
+        diagnostics: told.into_iter().map(Found::of).collect(),
     }
 }
 
@@ -176,46 +215,62 @@ fn by_verdict(verdict: Verdict) -> Judgement {
 
 /// How the check says that a fallback leads to its own group (A3-04).
 const TO_ITSELF: &str = "falls back to itself";
+/// How the check says that an entry refers to another group (A2-04); its help is the reason.
+const A_GROUP: &str = "is a group of this file";
 
 /// Adds what the check found at this key, where its value has no rule of its own.
 fn with_remarks(judgement: Judgement, said: &[&Diagnostic]) -> Judgement {
-    let Judgement {
-        standing,
-        what,
-        fix,
-    } = judgement;
-    let nothing = said.iter().any(|one| one.what.contains(TO_ITSELF));
+    let says = |phrase: &str| said.iter().any(|one| one.what.contains(phrase));
+    let standing = if says(TO_ITSELF) {
+        Standing::WithoutEffectInLitellm
+    } else if says(A_GROUP) {
+        Standing::Better
+    } else {
+        judgement.standing
+    };
+    let (mut what, mut fix) = (
+        Vec::from_iter(judgement.what),
+        Vec::from_iter(judgement.fix),
+    );
+    for one in said {
+        what.push(one.what.clone());
+        let reason = one.what.contains(A_GROUP);
+        if reason { &mut what } else { &mut fix }.extend(one.help.clone());
+    }
     Judgement {
-        standing: if nothing {
-            Standing::WithoutEffectInLitellm
-        } else {
-            standing
-        },
-        what: joined(
-            what.into_iter()
-                .chain(said.iter().map(|one| one.what.clone())),
-        ),
-        fix: joined(
-            fix.into_iter()
-                .chain(said.iter().filter_map(|one| one.help.clone())),
-        ),
+        standing,
+        what: joined(what),
+        fix: joined(fix),
     }
 }
 
-/// What the check found at each key or inside its value, by the innermost key's path. Notes at a key
-/// itself are left out: they say no more than its verdict.
-fn remarks(outcome: &Outcome) -> HashMap<&str, Vec<&Diagnostic>> {
-    let known: HashSet<&str> = outcome.used.iter().map(|used| used.path.as_str()).collect();
+/// Whether a note is the one that the key's verdict makes, which the key's own line says better.
+fn repeats(found: &Diagnostic, known: &HashMap<&str, &'static Key>) -> bool {
+    let Some(key) = known
+        .get(found.path.as_str())
+        .filter(|_| found.severity == Severity::Note)
+    else {
+        return false;
+    };
+    let Some(rest) = found.what.strip_prefix(&format!("`{}`", key.name)) else {
+        return false;
+    };
+    match key.verdict {
+        Verdict::Later => rest.starts_with(" is read and kept"),
+        Verdict::Differs(why) => rest.starts_with(&format!(": {why}")),
+        Verdict::Ignored(why) => rest.starts_with(&format!(" has no effect: {why}")),
+        Verdict::Honoured | Verdict::Better(_) | Verdict::Rejected(_) => false,
+    }
+}
+
+/// What the check found at each key or inside its value, by the innermost key's path.
+fn remarks<'a>(
+    told: &[&'a Diagnostic],
+    known: &HashMap<&'a str, &'static Key>,
+) -> HashMap<&'a str, Vec<&'a Diagnostic>> {
     let mut all: HashMap<&str, Vec<&Diagnostic>> = HashMap::new();
-    for found in &outcome.diagnostics {
-        let owner = outward(&found.path).find(|path| known.contains(path));
-        let Some(owner) = owner else { continue };
-        let tells = match found.severity {
-            Severity::Error => false,
-            Severity::Warning => true,
-            Severity::Note => found.path != owner,
-        };
-        if tells {
+    for found in told.iter().filter(|found| found.severity < Severity::Error) {
+        if let Some(owner) = outward(&found.path).find(|path| known.contains_key(path)) {
             all.entry(owner).or_default().push(found);
         }
     }
@@ -229,7 +284,7 @@ fn outward(path: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
+fn joined(texts: Vec<String>) -> Option<String> {
     let mut all: Vec<String> = Vec::new();
     for text in texts {
         if !all.contains(&text) {
@@ -239,94 +294,17 @@ fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-impl fmt::Display for Report {
-    /// How many keys stand how; then a line for each, the same things of the same key on one line,
-    /// with what is to know and to do below it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts = Standing::ALL.iter().filter_map(|standing| {
-            let n = self
-                .keys
-                .iter()
-                .filter(|key| key.standing == *standing)
-                .count();
-            (n > 0).then(|| format!("{n} {}", standing.words()))
-        });
-        let counts: Vec<String> = counts.collect();
-        let later = self.keys.iter().filter(|key| key.later).count();
-        write!(f, "{} keys", self.keys.len())?;
-        if !counts.is_empty() {
-            write!(f, ": {}", counts.join(", "))?;
+impl Found {
+    fn of(found: &Diagnostic) -> Self {
+        Self {
+            severity: found.severity.word(),
+            file: found.file.clone(),
+            line: found.line,
+            column: found.column,
+            path: found.path.clone(),
+            what: found.what.clone(),
+            help: found.help.clone(),
+            shown: found.to_string(),
         }
-        if later > 0 {
-            write!(
-                f,
-                "; {later} in all wait for a feature that is still to come"
-            )?;
-        }
-        let lines: Vec<(String, &KeyReport, Vec<String>)> = self.grouped();
-        let width = lines
-            .iter()
-            .map(|(path, ..)| path.chars().count())
-            .max()
-            .unwrap_or(0)
-            .min(56);
-        let several = self.keys.iter().any(|key| key.file != self.keys[0].file);
-        for (path, key, places) in &lines {
-            let later = if key.later && key.standing != Standing::Later {
-                ", later"
-            } else {
-                ""
-            };
-            write!(f, "\n{path:width$}  {}{later}  ", key.standing.words())?;
-            let word = if places.len() == 1 { "line" } else { "lines" };
-            write!(f, "({word} {}", places.join(", "))?;
-            if several {
-                write!(f, " of {}", key.file)?;
-            }
-            f.write_str(")")?;
-            if let Some(what) = &key.what {
-                write!(f, "\n    {what}")?;
-            }
-            if let Some(fix) = &key.fix {
-                write!(f, "\n    fix: {fix}")?;
-            }
-        }
-        Ok(())
     }
-}
-
-impl Report {
-    /// Keys of which the same is to be said, with all their lines, in the order of the first.
-    fn grouped(&self) -> Vec<(String, &KeyReport, Vec<String>)> {
-        let mut groups: Vec<(String, &KeyReport, Vec<String>)> = Vec::new();
-        let mut known = BTreeMap::new();
-        for key in &self.keys {
-            let path = without_positions(&key.path);
-            let same = (
-                path.clone(),
-                &key.file,
-                key.standing,
-                key.later,
-                &key.what,
-                &key.fix,
-            );
-            let at = *known.entry(same).or_insert(groups.len());
-            match groups.get_mut(at) {
-                Some((_, _, lines)) => lines.push(key.line.to_string()),
-                None => groups.push((path, key, vec![key.line.to_string()])),
-            }
-        }
-        groups
-    }
-}
-
-/// `model_list[3].model_name` as `model_list[].model_name`.
-fn without_positions(path: &str) -> String {
-    let mut parts = path.split('[');
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        out.push('[');
-        out.push_str(part.trim_start_matches(|letter: char| letter.is_ascii_digit()));
-    }
-    out
 }
