@@ -40,6 +40,9 @@ pub(crate) fn name_is_secret(name: &str) -> bool {
     }
     PARTS.iter().any(|part| name.contains(part))
         || (name.ends_with("token") && !name.ends_with("per_token") && !name.starts_with("max_"))
+        || ((name.ends_with("_auth") || name == "auth")
+            && !name.starts_with("enable_")
+            && !name.starts_with("custom_"))
         || (name.ends_with("_key") && !name.ends_with("public_key"))
         || name == "key"
 }

@@ -290,6 +290,38 @@ fn text_around_a_reference_is_kept() {
     assert_eq!(deployment.organization, Some(Value::Plain("${x}".into())));
 }
 
+/// What stands in a table may be compiled in, so no secret may.
+#[test]
+fn no_secret_in_clear_gets_into_the_table() {
+    let loaded = loaded(
+        "model_list:\n- model_name: a\n  litellm_params: {model: openai/gpt-4o, vendor_secret: hunter2, \
+         extra_body: {auth: {password: hunter2}}, extra_headers: {X-Auth: hunter2}}\n",
+    );
+    let deployment = &loaded.routes.deployments[0];
+    assert!(deployment.defaults.is_empty());
+    assert!(
+        deployment
+            .options
+            .iter()
+            .all(|(_, value)| matches!(value, Credential::Secret(Secret::Literal(_))))
+    );
+    assert_eq!(deployment.options.len(), 2);
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+    for params in [
+        "api_base: 'https://user:hunter2@x.example'",
+        "metadata: {password: hunter2}",
+        "user: os.environ/USER",
+        "stop: [os.environ/STOP]",
+    ] {
+        let text = format!(
+            "model_list:\n- {{model_name: a, litellm_params: {{model: openai/gpt-4o, {params}}}}}\n"
+        );
+        let outcome = load("x.yaml", &text);
+        assert!(outcome.loaded.is_none(), "{params}");
+        assert!(!format!("{outcome:?}").contains("hunter2"), "{params}");
+    }
+}
+
 #[test]
 fn clear_secrets_stay_beside_the_table_and_are_not_printed() {
     let loaded = loaded(

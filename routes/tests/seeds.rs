@@ -488,6 +488,14 @@ fn c1_references_and_circles() {
         ["gpt-4o", "azure-gpt4"]
     );
 
+    // A2-11: its id can be called, too.
+    let id = routes
+        .names
+        .iter()
+        .find(|name| name.name == "production-primary")
+        .expect("a name");
+    assert_eq!((id.target, id.hidden), (Target::Group(GroupId(0)), true));
+
     let [azure] = members(routes, "azure-gpt4")[..] else {
         panic!("one member")
     };

@@ -12,8 +12,9 @@ use crate::mask;
 use crate::schema::{self, Hold, Kind, Section};
 use crate::table::{
     Budget, Credential, Deployment, Facts, GroupId, Limits, Mock, Priced, Protocol, Provider, Text,
+    Value,
 };
-use crate::yaml::{Content, Mark, Node};
+use crate::yaml::{Content, Entry, Mark, Node};
 
 /// An entry that was read.
 pub(super) struct Read {
@@ -84,7 +85,7 @@ pub(super) fn read(
         api_version: reader.value(params, "api_version"),
         organization: reader.value(params, "organization"),
         headers: Cow::Owned(headers(params, reader)),
-        defaults: Cow::Owned(defaults(params)),
+        defaults: Cow::Owned(defaults(params, reader)),
         options: Cow::Owned(options(params, reader)),
         limits: limits(entry, params, reader),
         weight: reader.number(params, "weight"),
@@ -433,31 +434,90 @@ fn headers(params: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Credential)> {
 }
 
 /// Request fields of the file, as JSON text: those of the table, and those that nobody knows.
-fn defaults(params: &Node) -> Vec<(Text, Text)> {
-    let mut defaults: Vec<(Text, Text)> = params
+fn defaults(params: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Text)> {
+    let mut defaults: Vec<(Text, Text)> = Vec::new();
+    for entry in params
         .entries()
         .iter()
         .filter(|entry| !entry.value.is_null())
-        .filter(|entry| {
-            schema::find(Section::Params, &entry.name).is_none_or(|key| key.hold == Hold::Default)
-        })
-        .map(|entry| (text(&*entry.name), text(entry.value.to_json())))
-        .collect();
+    {
+        if !is_request_field(entry) {
+            continue;
+        }
+        if let Some(mark) = reference_in(&entry.value) {
+            reader.findings.error(
+                mark,
+                format!(
+                    "{} is a field of the request and cannot be a reference",
+                    mask::quoted(&entry.name)
+                ),
+                Some("write its value".into()),
+            );
+        } else if holds_secret(&entry.value) {
+            reader.findings.error(
+                entry.mark,
+                format!(
+                    "{} is a field of the request and holds a secret in clear",
+                    mask::quoted(&entry.name)
+                ),
+                Some("send it as a header: `extra_headers: {NAME: os.environ/NAME}`".into()),
+            );
+        } else {
+            defaults.push((text(&*entry.name), text(entry.value.to_json())));
+        }
+    }
     defaults.sort_by(|a, b| a.0.cmp(&b.0));
     defaults
+}
+
+/// A field that the table calls one, or that nobody knows and that is no secret.
+fn is_request_field(entry: &Entry) -> bool {
+    match schema::find(Section::Params, &entry.name) {
+        Some(key) => key.hold == Hold::Default,
+        None => !is_unknown_secret(entry),
+    }
+}
+
+/// An unknown key that is a credential by its name or looks.
+fn is_unknown_secret(entry: &Entry) -> bool {
+    entry.value.is_scalar()
+        && (mask::name_is_secret(&entry.name) || mask::looks_secret(&entry.value.text))
+}
+
+fn reference_in(node: &Node) -> Option<Mark> {
+    if node.content == Content::Text && node.text.starts_with("os.environ/") {
+        return Some(node.mark);
+    }
+    let entries = node.entries().iter().map(|entry| &entry.value);
+    node.items().iter().chain(entries).find_map(reference_in)
+}
+
+fn holds_secret(node: &Node) -> bool {
+    let by_name =
+        |entry: &Entry| entry.value.content == Content::Text && mask::name_is_secret(&entry.name);
+    (node.content == Content::Text && mask::looks_secret(&node.text))
+        || node.items().iter().any(holds_secret)
+        || node
+            .entries()
+            .iter()
+            .any(|entry| by_name(entry) || holds_secret(&entry.value))
 }
 
 /// Credentials and options of the provider's protocol.
 fn options(params: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Credential)> {
     let mut options: Vec<(Text, Credential)> = Vec::new();
-    for entry in params.entries() {
-        let Some(key) = schema::find(Section::Params, &entry.name) else {
-            continue;
+    for entry in params
+        .entries()
+        .iter()
+        .filter(|entry| !entry.value.is_null())
+    {
+        let key = schema::find(Section::Params, &entry.name);
+        let secret = match key {
+            Some(key) if key.hold == Hold::Option => key.kind == Kind::Secret,
+            None if is_unknown_secret(entry) => true,
+            _ => continue,
         };
-        if key.hold != Hold::Option || entry.value.is_null() {
-            continue;
-        }
-        let value = if key.kind == Kind::Secret {
+        let value = if secret || (entry.value.is_map() && holds_secret(&entry.value)) {
             reader
                 .secret_of(&entry.value, &entry.name)
                 .map(Credential::Secret)
@@ -465,7 +525,7 @@ fn options(params: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Credential)> {
             reader.credential(&entry.value, &entry.name)
         } else {
             let json = text(entry.value.to_json());
-            Some(Credential::Plain(crate::table::Value::Plain(json)))
+            Some(Credential::Plain(Value::Plain(json)))
         };
         options.extend(value.map(|value| (text(&*entry.name), value)));
     }

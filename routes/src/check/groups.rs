@@ -294,6 +294,12 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Plan {
     }
     follow(&mut plan, &slots, reader);
     plan.sort_patterns();
+    for (id, target) in &seen.ids {
+        if let (Some(target), false) = (plan.by_name.get(target), plan.by_name.contains_key(id)) {
+            plan.aliases
+                .insert(id.clone(), (Target::Group(*target), true));
+        }
+    }
     mirrors(&mut plan, seen.mirrors, reader);
     plan
 }
@@ -358,6 +364,8 @@ struct Seen {
     written: HashMap<String, Mark>,
     made: HashMap<String, u32>,
     mirrors: Vec<(DeploymentId, String, Mark)>,
+    /// Ids of references, which are names of the groups that they refer to.
+    ids: Vec<(String, String)>,
 }
 
 impl Seen {
@@ -373,6 +381,7 @@ impl Seen {
             let mark = info.get("id")?.mark;
             let id = reader.plain(info, "id")?;
             self.write(&id, mark, reader);
+            self.ids.push((id.clone(), target.to_owned()));
             Some(id)
         });
         reader.findings.note(

@@ -44,6 +44,18 @@ impl Reader<'_> {
     /// Text that may refer to the environment.
     pub(super) fn value(&mut self, map: &Node, name: &str) -> Option<Value> {
         let node = map.get(name).filter(|node| textual(node))?;
+        // These fields are part of the table, and a table holds no secret.
+        if mask::looks_secret(&node.text) {
+            self.findings.error(
+                node.mark,
+                format!("`{name}` holds a secret in clear"),
+                Some(
+                    "put the secret part into the environment and write `${NAME}` in its place"
+                        .into(),
+                ),
+            );
+            return None;
+        }
         self.value_of(node)
     }
 
