@@ -52,7 +52,15 @@ impl fmt::Display for Diagnostic {
     /// `routes.yaml:6:5: error: fallbacks[1]: no model group "claude"`, the line with a caret
     /// under it, and a help line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, path, what, source, .. } = self;
+        let Self {
+            file,
+            line,
+            column,
+            path,
+            what,
+            source,
+            ..
+        } = self;
         write!(f, "{file}:{line}:{column}: {}: ", self.severity.word())?;
         if !path.is_empty() {
             write!(f, "{path}: ")?;
@@ -63,7 +71,10 @@ impl fmt::Display for Diagnostic {
             let margin = " ".repeat(number.len());
             let indent = " ".repeat(*column as usize - 1);
             let carets = "^".repeat(self.width.max(1) as usize);
-            write!(f, "\n{margin} |\n{number} | {source}\n{margin} | {indent}{carets}")?;
+            write!(
+                f,
+                "\n{margin} |\n{number} | {source}\n{margin} | {indent}{carets}"
+            )?;
         }
         if let Some(help) = &self.help {
             write!(f, "\n  help: {help}")?;

@@ -531,4 +531,34 @@ mod tests {
         assert_eq!(near("whatever", 9), [""; 0]);
         assert_eq!(near(&"x".repeat(100_000), 9), [""; 0]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn lookups_agree_with_a_plain_search(
+            names in proptest::collection::btree_set("[ab/]{0,5}", 0..40),
+            patterns in proptest::collection::vec("[ab/*]{0,3}\\*[ab/*]{0,3}", 0..12),
+            asked in proptest::collection::vec("[ab/]{0,7}", 1..20),
+        ) {
+            let routes = Routes {
+                patterns: (1000..)
+                    .zip(&patterns)
+                    .map(|(id, one)| Pattern { pattern: one.clone().into(), group: GroupId(id) })
+                    .collect(),
+                ..named(names.iter().cloned(), &[])
+            };
+            let table = Table::loaded(routes);
+            for name in asked.iter().chain(&names) {
+                let exact = names.iter().position(|known| known == name);
+                let matched = || patterns.iter().position(|one| matches(one, name)).map(|at| at + 1000);
+                let group = |at| Target::Group(GroupId(u16::try_from(at).unwrap()));
+                let expected = exact.or_else(matched).map(group);
+                let found = table.resolve(name);
+                proptest::prop_assert_eq!(found.map(|found| found.target), expected);
+                if let Some(found) = found.filter(|found| found.wildcard.is_some()) {
+                    let pattern = found.pattern.unwrap();
+                    proptest::prop_assert_eq!(&found.fill(pattern), name);
+                }
+            }
+        }
+    }
 }

@@ -5,7 +5,10 @@
 //! out of [`load`](crate::load) at run time. No secret is ever part of it: a secret is a [`Secret`],
 //! which names where the value stands.
 
-#![expect(clippy::struct_excessive_bools, reason = "each is a switch of the file, by its name")]
+#![expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the file, by its name"
+)]
 
 use std::borrow::Cow;
 use std::fmt;
@@ -512,7 +515,10 @@ impl Capabilities {
 
     /// The words of the set, in the catalog's spelling.
     pub fn words(self) -> impl Iterator<Item = &'static str> {
-        Self::WORDS.iter().filter(move |(_, one)| self.has(*one)).map(|(word, _)| *word)
+        Self::WORDS
+            .iter()
+            .filter(move |(_, one)| self.has(*one))
+            .map(|(word, _)| *word)
     }
 }
 

@@ -19,11 +19,17 @@ fn main() -> ExitCode {
     let asked = std::env::args().nth(1).unwrap_or_else(|| "fast".to_owned());
     let table = Table::compiled(&COMPILED);
     let Ok(group) = ModelGroup::try_from(asked.as_str()) else {
-        eprintln!("no model group {asked:?}; near it: {:?}", table.nearest(&asked, 3));
+        eprintln!(
+            "no model group {asked:?}; near it: {:?}",
+            table.nearest(&asked, 3)
+        );
         return ExitCode::FAILURE;
     };
     println!("{}: {}", group.name(), purpose(group));
-    for member in table.routes().groups[usize::from(group.id().0)].members.iter() {
+    for member in table.routes().groups[usize::from(group.id().0)]
+        .members
+        .iter()
+    {
         let deployment = &table.routes().deployments[usize::from(member.deployment.0)];
         println!("  {} at {}", deployment.model, deployment.provider.name);
     }
@@ -47,7 +53,10 @@ mod tests {
         let table = Table::compiled(&COMPILED);
         for group in ModelGroup::ALL {
             assert_eq!(ModelGroup::try_from(group.name()), Ok(group));
-            assert_eq!(table.routes().groups[usize::from(group.id().0)].name, group.name());
+            assert_eq!(
+                table.routes().groups[usize::from(group.id().0)].name,
+                group.name()
+            );
         }
         assert!(ModelGroup::try_from("fats").is_err());
         assert_eq!(table.nearest("fats", 1), ["fast"]);
