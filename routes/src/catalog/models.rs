@@ -129,10 +129,10 @@ fn undated(name: &str) -> Option<&str> {
         .take_while(|byte| byte.is_ascii_digit())
         .count();
     let at = bytes.len().checked_sub(digits + 1)?;
-    let (before, mark, number) = (&name[..at], bytes[at], &name[at + 1..]);
-    if digits == 0 || before.is_empty() {
+    if digits == 0 || at == 0 || !bytes[at].is_ascii() {
         return None;
     }
+    let (before, mark, number) = (&name[..at], bytes[at], &name[at + 1..]);
     match (mark, digits) {
         (b':', 1..=2) => Some(
             before
@@ -477,5 +477,15 @@ mod tests {
             find("gpt-4o", "azure").unwrap().withdrawn,
             Some("2027-04-14")
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_may_be_asked_for(
+            name in "(?s).{0,12}[-@:.]?[0-9é]{0,10}",
+            provider in proptest::sample::select(vec!["openai", "azure", "bedrock", "é", ""]),
+        ) {
+            let _ = (find(&name, provider), infer(&name), undated(&name));
+        }
     }
 }
