@@ -564,3 +564,20 @@ fn a_file_says_where_each_key_stands() {
         ]
     );
 }
+
+/// Names are cut at dates, which must not be looked for inside a letter.
+#[test]
+fn a_name_of_other_letters_is_looked_up_like_any() {
+    for model in [
+        "open\u{85}4",
+        "gpt-é2024",
+        "é1",
+        "日本-20240806",
+        "gpt-4é-08-2024",
+        "é-01-02-03",
+    ] {
+        let text =
+            format!("model_list:\n- {{model_name: a, litellm_params: {{model: \"{model}\"}}}}\n");
+        let _ = load("x.yaml", &text);
+    }
+}
