@@ -76,7 +76,7 @@ fn exact(text: &str) -> Option<i64> {
 
 fn radix(digits: &str, radix: u32) -> Option<f64> {
     let mut value = 0.0;
-    if digits.is_empty() || digits.bytes().all(|b| b == b'_') {
+    if digits.is_empty() {
         return None;
     }
     for digit in digits.chars().filter(|c| *c != '_') {
@@ -88,9 +88,7 @@ fn radix(digits: &str, radix: u32) -> Option<f64> {
 /// `1:30` is ninety: base sixty, as YAML 1.1 has it.
 fn sexagesimal(digits: &str, fraction: bool) -> Option<f64> {
     let (whole, last) = match digits.split_once('.') {
-        Some((whole, rest)) if fraction => {
-            (whole, decimal(&format!("0.{}", rest.replace('_', "")))?)
-        }
+        Some((whole, rest)) if fraction => (whole, fraction_of(rest)?),
         None if !fraction => (digits, 0.0),
         _ => return None,
     };
@@ -106,6 +104,16 @@ fn sexagesimal(digits: &str, fraction: bool) -> Option<f64> {
         value = value * 60.0 + f64::from(part);
     }
     Some(value + last)
+}
+
+/// The digits after a dot.
+fn fraction_of(digits: &str) -> Option<f64> {
+    let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    if plain {
+        decimal(&format!("0.{digits}"))
+    } else {
+        None
+    }
 }
 
 fn float(text: &str) -> Option<f64> {
@@ -125,10 +133,11 @@ fn float(text: &str) -> Option<f64> {
             if whole.contains(':') {
                 sexagesimal(rest, true)?
             } else {
-                if let Some((_, exponent)) = fraction.split_once(['e', 'E'])
-                    && !exponent.starts_with(['+', '-'])
-                {
-                    return None;
+                if let Some((_, exponent)) = fraction.split_once(['e', 'E']) {
+                    let digits = exponent.strip_prefix(['+', '-'])?;
+                    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+                        return None;
+                    }
                 }
                 decimal(rest)?
             }
