@@ -51,7 +51,9 @@ impl Usd {
             if !digit.is_ascii_digit() {
                 return None;
             }
-            value = value.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+            value = value
+                .checked_mul(10)?
+                .checked_add(i128::from(digit - b'0'))?;
         }
         let shift = exponent
             .checked_add(digits)?
@@ -81,7 +83,10 @@ impl Usd {
 
     /// The amount in dollars, for JSON at the border.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "the border's JSON numbers are floats")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the border's JSON numbers are floats"
+    )]
     pub fn to_f64(self) -> f64 {
         self.0 as f64 / 1e12
     }
@@ -90,12 +95,28 @@ impl Usd {
 impl fmt::Display for Usd {
     /// Dollars with as many decimals as needed and at least two: `0.00`, `1.50`, `0.0000025`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let whole = self.0.unsigned_abs() / 1_000_000_000_000;
-        let fraction = self.0.unsigned_abs() % 1_000_000_000_000;
-        let digits = format!("{fraction:012}");
-        let kept = digits.trim_end_matches('0').len().max(2);
-        write!(f, "{sign}{whole}.{}", &digits[..kept])
+        const SCALE: u128 = 1_000_000_000_000;
+        let amount = self.0.unsigned_abs();
+        // Written in every header and log line, so the common range goes without 128-bit division.
+        let (whole, mut fraction) = match u64::try_from(amount) {
+            Ok(small) => (u128::from(small / SCALE as u64), small % SCALE as u64),
+            Err(_) => (amount / SCALE, (amount % SCALE) as u64),
+        };
+        let mut digits = *b".000000000000";
+        for place in digits[1..].iter_mut().rev() {
+            *place = b'0' + (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        let needed = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(0) + 1;
+        let digits = std::str::from_utf8(&digits[..needed.max(3)]).unwrap_or_default();
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        match whole {
+            0 => f.write_str("0")?,
+            whole => write!(f, "{whole}")?,
+        }
+        f.write_str(digits)
     }
 }
 

@@ -3,12 +3,12 @@
 //! Handles are made once for each deployment and key and then only counted on. The recorder is the
 //! one that the process installed in the `metrics` facade.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::report::Record;
 
@@ -25,8 +25,8 @@ const MAX_SERIES: usize = 2_000;
 /// Counts ended calls.
 #[derive(Debug)]
 pub struct Meter {
-    series: RwLock<HashMap<u64, Arc<Series>>>,
-    hasher: RandomState,
+    /// By the hash of what makes a label set; see [`Meter::series`].
+    series: RwLock<FxHashMap<u64, Arc<Series>>>,
     in_flight: Gauge,
 }
 
@@ -34,7 +34,6 @@ impl Default for Meter {
     fn default() -> Self {
         Self {
             series: RwLock::default(),
-            hasher: RandomState::new(),
             in_flight: gauge!("litellm_in_flight_requests"),
         }
     }
@@ -107,9 +106,8 @@ impl Meter {
         let call = &record.call;
         let generation = call.live.generation();
         let group = call.group();
-        let id = self
-            .hasher
-            .hash_one((generation, record.deployment, group, &*call.principal.key));
+        let id =
+            FxBuildHasher.hash_one((generation, record.deployment, group, &*call.principal.key));
         let read = self.series.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = read.get(&id) {
             return Arc::clone(series);

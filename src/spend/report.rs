@@ -20,7 +20,9 @@ use crate::wire::json;
 /// Lines that wait to be written.
 const QUEUE: usize = 8_192;
 /// Lines that are put together into one write.
-const BATCH: usize = 256;
+const BATCH: usize = 1_024;
+/// How long the writer rests after a batch. While it rests, a request that ends wakes nobody.
+const REST: Duration = Duration::from_millis(20);
 
 /// A call that has ended.
 #[derive(Debug)]
@@ -185,6 +187,7 @@ fn write_lines(
         // Nobody is there to be told if the sink is gone.
         let _ = sink.write(&out);
         out.clear();
+        std::thread::sleep(REST);
     }
 }
 

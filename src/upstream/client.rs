@@ -1,24 +1,42 @@
-//! The client that sends: pooled, kept-alive connections with rustls.
+//! The client that sends: kept-alive HTTP/1.1 connections, with rustls.
+//!
+//! A connection is driven by the task that uses it and not by one of its own: a request costs no
+//! hand-over between tasks, and dropping an exchange closes its connection, which is how a provider
+//! learns that its caller went away. An idle connection is looked at when it is taken out again.
 
+use std::collections::HashMap;
 use std::error::Error;
+use std::fmt;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::uri::Authority;
+use http::{HeaderValue, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
+use hyper::client::conn::{TrySendError, http1};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioIo;
 use smallvec::SmallVec;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tower::{Service, ServiceExt};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept. Below the 60 s after which common servers close theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+/// How often idle connections are looked through.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Idle connections that are kept for one origin.
+const MAX_IDLE: usize = 1024;
+/// Header fields of one answer.
+const MAX_HEADERS: usize = 200;
 
 /// A request body in one or several pieces, none of them copied.
 #[derive(Clone, Debug)]
@@ -33,8 +51,7 @@ impl Pieces {
         Self { pieces, next: 0 }
     }
 
-    /// How long they are together.
-    pub fn len(&self) -> usize {
+    fn left(&self) -> usize {
         self.pieces[self.next..].iter().map(Bytes::len).sum()
     }
 }
@@ -60,38 +77,80 @@ impl Body for Pieces {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.len() as u64)
+        SizeHint::with_exact(self.left() as u64)
     }
-}
-
-/// A client that all deployments share. Follows no redirect.
-#[derive(Clone, Debug)]
-pub struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector>, Pieces>,
 }
 
 /// Why no head of an answer came.
 #[derive(Debug)]
-pub struct SendError(legacy::Error);
+pub enum SendError {
+    /// The address has no host.
+    Address,
+    /// No connection could be made.
+    Connect(Box<dyn Error + Send + Sync>),
+    /// No connection could be made in time.
+    ConnectTimeout,
+    /// The connection broke.
+    Broken(hyper::Error),
+}
 
 impl SendError {
     /// What the system says of it, without addresses.
     pub fn cause(&self) -> &'static str {
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            if let Some(io) = error.downcast_ref::<std::io::Error>() {
-                return match io.kind() {
-                    std::io::ErrorKind::ConnectionRefused => "Connection refused.",
-                    std::io::ErrorKind::ConnectionReset => "Connection reset.",
-                    std::io::ErrorKind::TimedOut => "Connecting timed out.",
-                    std::io::ErrorKind::InvalidData => "TLS failed.",
-                    _ => "The connection failed.",
-                };
+        match self {
+            Self::Address => "It has no address.",
+            Self::ConnectTimeout => "Connecting timed out.",
+            Self::Broken(_) => "The connection broke before an answer.",
+            Self::Connect(error) => {
+                let mut source: Option<&(dyn Error + 'static)> = Some(&**error);
+                while let Some(error) = source {
+                    if let Some(io) = error.downcast_ref::<std::io::Error>() {
+                        return match io.kind() {
+                            std::io::ErrorKind::ConnectionRefused => "Connection refused.",
+                            std::io::ErrorKind::ConnectionReset => "Connection reset.",
+                            std::io::ErrorKind::TimedOut => "Connecting timed out.",
+                            std::io::ErrorKind::InvalidData => "TLS failed.",
+                            _ => "The connection failed.",
+                        };
+                    }
+                    source = error.source();
+                }
+                "The connection failed."
             }
-            source = error.source();
         }
-        "The connection broke before an answer."
     }
+}
+
+/// A client that all deployments share. Follows no redirect. Clones share their connections.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    connector: HttpsConnector<HttpConnector>,
+    idle: Mutex<HashMap<Origin, Vec<Idle>>>,
+    sweeper: OnceLock<()>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Origin {
+    tls: bool,
+    authority: Authority,
+}
+
+struct Idle {
+    line: Box<Line>,
+    since: Instant,
+}
+
+type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// An open connection.
+struct Line {
+    sender: http1::SendRequest<Pieces>,
+    /// Gone when the connection has ended; a request that waits in it comes back then.
+    driver: Option<http1::Connection<Io, Pieces>>,
 }
 
 impl Default for Client {
@@ -108,24 +167,250 @@ impl Client {
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
         http.set_keepalive(Some(Duration::from_secs(60)));
-        let https = HttpsConnectorBuilder::new()
+        let connector = HttpsConnectorBuilder::new()
             .with_webpki_roots()
             .https_or_http()
             .enable_http1()
-            .enable_http2()
             .wrap_connector(http);
-        let inner = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(1024)
-            .http1_max_headers(200)
-            .build(https);
-        Self { inner }
+        let shared = Shared {
+            connector,
+            idle: Mutex::default(),
+            sweeper: OnceLock::new(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Sends a request; resolves when the answer's head is there. Dropping the future or the
     /// answer's body ends the exchange.
-    pub async fn send(&self, request: Request<Pieces>) -> Result<Response<Incoming>, SendError> {
-        self.inner.request(request).await.map_err(SendError)
+    ///
+    /// A request that met a connection which had just been closed, and of which nothing was sent,
+    /// is sent on another one.
+    pub async fn send(&self, mut request: Request<Pieces>) -> Result<Response<Reply>, SendError> {
+        let origin = prepare(&mut request)?;
+        loop {
+            let idle = self.take(&origin).await;
+            let reused = idle.is_some();
+            let mut line = match idle {
+                Some(line) => line,
+                None => self.connect(&origin).await?,
+            };
+            let answered = line.exchange(request).await;
+            match answered {
+                Ok(response) => {
+                    let home = Home {
+                        shared: Arc::clone(&self.shared),
+                        origin,
+                    };
+                    return Ok(response.map(|body| Reply::new(body, line, home)));
+                }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if reused => request = unsent,
+                    _ => return Err(SendError::Broken(error.into_error())),
+                },
+            }
+        }
+    }
+
+    async fn take(&self, origin: &Origin) -> Option<Box<Line>> {
+        loop {
+            let Idle { mut line, since } = self.shared.idle().get_mut(origin)?.pop()?;
+            if since.elapsed() < IDLE_TIMEOUT && poll_fn(|cx| Poll::Ready(line.is_open(cx))).await {
+                return Some(line);
+            }
+        }
+    }
+
+    async fn connect(&self, origin: &Origin) -> Result<Box<Line>, SendError> {
+        self.shared.sweeper.get_or_init(|| {
+            tokio::spawn(sweep(Arc::downgrade(&self.shared)));
+        });
+        let scheme = if origin.tls { "https" } else { "http" };
+        let uri = Uri::builder()
+            .scheme(scheme)
+            .authority(origin.authority.clone())
+            .path_and_query("/")
+            .build()
+            .map_err(|_| SendError::Address)?;
+        let mut connector = self.shared.connector.clone();
+        let opening = async {
+            let io = connector.ready().await?.call(uri).await?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(io)
+        };
+        // Covers name resolution and the TLS handshake, which the connector's own limit does not.
+        let io = tokio::time::timeout(2 * CONNECT_TIMEOUT, opening)
+            .await
+            .map_err(|_| SendError::ConnectTimeout)?
+            .map_err(SendError::Connect)?;
+        let opened = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .handshake(io)
+            .await;
+        let (sender, driver) = opened.map_err(SendError::Broken)?;
+        Ok(Box::new(Line {
+            sender,
+            driver: Some(driver),
+        }))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Shared {
+    fn idle(&self) -> std::sync::MutexGuard<'_, HashMap<Origin, Vec<Idle>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes connections that were idle for too long, as long as the client is there.
+async fn sweep(shared: std::sync::Weak<Shared>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let mut idle = shared.idle();
+        idle.retain(|_, lines| {
+            lines.retain(|line| line.since.elapsed() < IDLE_TIMEOUT);
+            !lines.is_empty()
+        });
+    }
+}
+
+/// Puts the request into the form that goes to a server: the path alone, and the host in a header.
+fn prepare(request: &mut Request<Pieces>) -> Result<Origin, SendError> {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    let authority = parts.authority.take().ok_or(SendError::Address)?;
+    let tls = parts.scheme.take() == Some(http::uri::Scheme::HTTPS);
+    let default_port = if tls { 443 } else { 80 };
+    let host = match authority.port_u16() {
+        Some(port) if port == default_port => HeaderValue::from_str(authority.host()),
+        _ => HeaderValue::from_str(authority.as_str()),
+    };
+    let path = parts.path_and_query.ok_or(SendError::Address)?;
+    *request.uri_mut() = path.into();
+    request
+        .headers_mut()
+        .insert(header::HOST, host.map_err(|_| SendError::Address)?);
+    Ok(Origin { tls, authority })
+}
+
+impl Line {
+    /// Reads and writes what can be read and written now.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if self
+            .driver
+            .as_mut()
+            .is_some_and(|driver| Pin::new(driver).poll(cx).is_ready())
+        {
+            self.driver = None;
+        }
+    }
+
+    /// Whether another request may be sent. A server that has closed its side is found out here.
+    fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
+        self.drive(cx);
+        self.driver.is_some() && self.sender.is_ready()
+    }
+
+    async fn exchange(
+        &mut self,
+        request: Request<Pieces>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Pieces>>> {
+        let mut answer = std::pin::pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| {
+            if let Poll::Ready(answered) = answer.as_mut().poll(cx) {
+                return Poll::Ready(answered);
+            }
+            self.drive(cx);
+            // What has just been read is here already.
+            answer.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// Where a connection goes when it is idle again.
+struct Home {
+    shared: Arc<Shared>,
+    origin: Origin,
+}
+
+/// The body of an answer, which drives its connection and gives it back at its end.
+pub struct Reply {
+    body: Incoming,
+    line: Option<(Box<Line>, Home)>,
+}
+
+impl Reply {
+    fn new(body: Incoming, line: Box<Line>, home: Home) -> Self {
+        Self {
+            body,
+            line: Some((line, home)),
+        }
+    }
+
+    /// Keeps the connection for the next request, if it can take one.
+    fn release(&mut self, cx: &mut Context<'_>) {
+        let Some((mut line, home)) = self.line.take() else {
+            return;
+        };
+        if !line.is_open(cx) {
+            return;
+        }
+        let mut idle = home.shared.idle();
+        let lines = match idle.get_mut(&home.origin) {
+            Some(lines) => lines,
+            None => idle.entry(home.origin).or_default(),
+        };
+        if lines.len() < MAX_IDLE {
+            lines.push(Idle {
+                line,
+                since: Instant::now(),
+            });
+        }
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        let mut polled = Pin::new(&mut this.body).poll_frame(cx);
+        if polled.is_pending() {
+            if let Some((line, _)) = &mut this.line {
+                line.drive(cx);
+            }
+            polled = Pin::new(&mut this.body).poll_frame(cx);
+        }
+        let frame = ready!(polled);
+        if frame.is_none() || this.body.is_end_stream() {
+            this.release(cx);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reply").field(&self.body).finish()
     }
 }

@@ -14,10 +14,10 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+
 use tower::Service;
 
-pub use self::client::Client;
+pub use self::client::{Client, Reply};
 pub use self::relay::{Relay, StreamEnd, StreamOutcome};
 use crate::call::{Answer, AnswerBody, Attempt};
 use crate::error::{Failure, NoDeployment, UpstreamFault, UpstreamKind};
@@ -128,7 +128,7 @@ async fn answer(
     })
 }
 
-async fn collect(body: Incoming, limit: usize) -> Result<bytes::Bytes, UpstreamKind> {
+async fn collect(body: Reply, limit: usize) -> Result<bytes::Bytes, UpstreamKind> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(UpstreamKind::TooLarge),
@@ -137,7 +137,7 @@ async fn collect(body: Incoming, limit: usize) -> Result<bytes::Bytes, UpstreamK
 }
 
 /// An answer whose status is no success; its body, as far as it comes, says why.
-async fn refused(attempt: &Attempt, head: &http::response::Parts, body: Incoming) -> Failure {
+async fn refused(attempt: &Attempt, head: &http::response::Parts, body: Reply) -> Failure {
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();
     openai::response::refused(attempt, head.status, &head.headers, &bytes)
 }
@@ -146,7 +146,7 @@ async fn refused(attempt: &Attempt, head: &http::response::Parts, body: Incoming
 async fn not_a_stream(
     attempt: &Attempt,
     head: &http::response::Parts,
-    body: Incoming,
+    body: Reply,
     what: &'static str,
 ) -> Failure {
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::client::Reply;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
-use hyper::body::Incoming;
 use pointsman_routes::table::DeploymentId;
 use tokio::time::{Instant, Sleep};
 
@@ -70,7 +70,7 @@ pub struct Relay {
 }
 
 enum Source {
-    Provider(Incoming),
+    Provider(Reply),
     Mock(mock::Script),
 }
 
@@ -89,7 +89,7 @@ enum Read {
 }
 
 impl Relay {
-    pub(super) fn new(body: Incoming, call: Arc<Call>, deployment: DeploymentId) -> Self {
+    pub(super) fn new(body: Reply, call: Arc<Call>, deployment: DeploymentId) -> Self {
         Self::from_source(Source::Provider(body), call, deployment)
     }
 
