@@ -6,9 +6,12 @@
 mod every_value;
 
 use std::path::Path;
+use std::time::Duration;
 
 use pointsman_routes::emit::source;
-use pointsman_routes::table::{DeploymentId, GroupId, Routes, Target};
+use pointsman_routes::table::{
+    Deployment, DeploymentId, Group, GroupId, Name, Routes, Strategy, Target,
+};
 use pointsman_routes::{Compiled, Table, load, load_file};
 
 #[expect(unreachable_pub, reason = "the source is written for a public module")]
@@ -203,4 +206,39 @@ fn assert_source(stored: &str, file: &str, routes: &Routes) {
         written == golden,
         "{path} differs from what is written now:\n{written}"
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_names_and_numbers_become_source(
+        names in proptest::collection::vec(proptest::prelude::any::<String>(), 0..6),
+        weight in proptest::prelude::any::<f64>(),
+        nanos in proptest::prelude::any::<u64>(),
+    ) {
+        let id = |at: usize| u16::try_from(at).expect("there are six at most");
+        let group = |name: &String| Group {
+            name: name.clone().into(),
+            retry_after: Some(Duration::from_nanos(nanos)),
+            strategy: Some(Strategy::Score { latency: weight, cost: -weight, errors: 0.0 }),
+            ..Group::EMPTY
+        };
+        let deployment = |(at, name): (usize, &String)| Deployment {
+            group: GroupId(id(at)),
+            litellm_model: name.clone().into(),
+            ..Deployment::EMPTY
+        };
+        let known = |(at, name): (usize, &String)| Name {
+            name: name.clone().into(),
+            target: Target::Group(GroupId(id(at))),
+            hidden: false,
+        };
+        let routes = Routes {
+            groups: names.iter().map(group).collect(),
+            deployments: names.iter().enumerate().map(deployment).collect(),
+            names: names.iter().enumerate().map(known).collect(),
+            ..Routes::EMPTY
+        };
+        let written = source(&routes, names.first().map_or("", |name| name));
+        proptest::prop_assert_eq!(written.matches("\nconst ").count(), 2 * names.len());
+    }
 }
