@@ -322,7 +322,7 @@ fn literal(pattern: &str) -> &str {
 }
 
 /// Whether a name matches a pattern, whose `*` stand for any text, the empty one included.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };
@@ -344,7 +344,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// What each `*` of a pattern stands for in a name that matches it; an earlier `*` takes as much as
 /// it can, as `(.*)` does.
-fn captures<'a>(pattern: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+pub(crate) fn captures<'a>(pattern: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();
     let mut rest = name.get(first.len()..);

@@ -2,7 +2,7 @@
 //!
 //! [`Routes`] is both the compiler's intermediate form and the table in force. Every type here can
 //! be written as a constant, so that the same value comes out of a build script as Rust source and
-//! out of [`load`](crate::load) at run time. No secret is ever part of it: a secret is a [`Secret`],
+//! out of [`load`](crate::load()) at run time. No secret is ever part of it: a secret is a [`Secret`],
 //! which names where the value stands.
 
 #![expect(

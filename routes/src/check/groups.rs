@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::deployments;
 use super::read::{Reader, text};
 use crate::catalog;
+use crate::lookup::{captures, matches};
 use crate::mask;
 use crate::table::{Deployment, DeploymentId, Group, GroupId, Member, Pattern, Target};
 use crate::yaml::{Mark, Node};
@@ -121,7 +122,7 @@ impl Plan {
             .find(|pattern| matches(&pattern.pattern, name))?
             .clone();
         let source = self.group(pattern.group).clone();
-        let captured = captures(&pattern.pattern, name)?;
+        let captured: Vec<&str> = captures(&pattern.pattern, name).collect();
         let place = self.group_places[usize::from(pattern.group.0)];
         let group = self.add_group(name, place)?;
         let mut members = Vec::new();
@@ -172,27 +173,6 @@ impl Plan {
         });
         self.patterns = patterns;
     }
-}
-
-/// Whether a pattern matches a name.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    captures(pattern, name).is_some()
-}
-
-/// What each `*` of a pattern stands for in a name: each as little as it can, the last the rest.
-fn captures<'n>(pattern: &str, name: &'n str) -> Option<Vec<&'n str>> {
-    let mut pieces = pattern.split('*');
-    let mut rest = name.strip_prefix(pieces.next()?)?;
-    let mut captured = Vec::new();
-    let mut pieces: Vec<&str> = pieces.collect();
-    let last = pieces.pop()?;
-    for piece in pieces {
-        let at = rest.find(piece)?;
-        captured.push(&rest[..at]);
-        rest = &rest[at + piece.len()..];
-    }
-    captured.push(rest.strip_suffix(last)?);
-    Some(captured)
 }
 
 fn fill(model: &str, captured: &[&str]) -> String {

@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::chains::Class;
-use super::groups::{Plan, matches};
+use super::groups::Plan;
 use super::read::Reader;
+use crate::lookup::matches;
 use crate::mask;
 use crate::table::{Capabilities, Deployment, GroupId, Mode, Priced, Router, Strategy, Target};
 use crate::yaml::{Mark, Node};

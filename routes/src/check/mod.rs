@@ -1,7 +1,7 @@
 //! A tree whose keys and types are known to be right → the plan.
 //!
 //! It parses instead of validating: what comes out cannot be illegal. It never stops at the first
-//! fault; what is wrong is left out of the plan and said, and [`load`](crate::load) gives no plan
+//! fault; what is wrong is left out of the plan and said, and [`load`](crate::load()) gives no plan
 //! if anything was an error.
 
 mod carried;
