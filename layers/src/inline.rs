@@ -12,6 +12,7 @@ pub(crate) struct Inline<T> {
 
 impl<T> Inline<T> {
     /// The empty list.
+    #[inline]
     pub(crate) const fn new() -> Self {
         Self {
             items: [const { None }; MOST],
@@ -20,6 +21,7 @@ impl<T> Inline<T> {
     }
 
     /// Adds an item; gives it back if the list is full.
+    #[inline]
     pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
         match self.items.get_mut(self.len) {
             Some(slot) => {
@@ -31,16 +33,19 @@ impl<T> Inline<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The items in order.
+    #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items[..self.len].iter().flatten()
     }
 
     /// Takes the items out, in order.
+    #[inline]
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
         let len = std::mem::take(&mut self.len);
         self.items[..len].iter_mut().filter_map(Option::take)

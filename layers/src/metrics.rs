@@ -196,7 +196,7 @@ impl<F, V, const N: usize> MetricsLayer<F, V, N> {
         V: Hash + Eq + Clone + Into<SharedString>,
     {
         let series = Series {
-            known: papaya::HashMap::new(),
+            known: papaya::HashMap::default(),
             count: AtomicUsize::new(0),
             most: 1_000,
             other: OnceLock::new(),
@@ -216,7 +216,7 @@ impl<F, V, const N: usize> MetricsLayer<F, V, N> {
         V: Hash + Eq + Clone,
     {
         let series = Series {
-            known: papaya::HashMap::new(),
+            known: papaya::HashMap::default(),
             count: AtomicUsize::new(0),
             most,
             other: OnceLock::new(),
@@ -425,7 +425,7 @@ impl Outcome {
 
 /// Every set of label values that was seen, up to the bound.
 struct Series<V, const N: usize> {
-    known: papaya::HashMap<[V; N], Arc<Figures>>,
+    known: papaya::HashMap<[V; N], Arc<Figures>, foldhash::fast::RandomState>,
     count: AtomicUsize,
     most: usize,
     other: OnceLock<Arc<Figures>>,

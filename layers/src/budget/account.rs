@@ -65,8 +65,8 @@ impl<A: Atomic> Account<A> {
 
     /// Reserves `amount` if spent, reserved and it stay within `limit`, and something of `limit` is
     /// left at all.
-    pub(super) fn reserve(&self, limit: Option<Usd>, amount: Usd) -> Result<(), ()> {
-        let limit = limit.map_or(u64::MAX, Usd::picos);
+    pub(super) fn reserve(&self, limit: Usd, amount: Usd) -> Result<(), ()> {
+        let limit = limit.picos();
         let reserve = |used: u64| match used.checked_add(amount.picos()) {
             Some(sum) if sum <= limit && used < limit => Ok(sum),
             _ => Err(()),
@@ -130,7 +130,7 @@ mod tests {
 
     type Model = Account<loom::sync::atomic::AtomicU64>;
 
-    const LIMIT: Option<Usd> = Some(Usd::from_picos(10));
+    const LIMIT: Usd = Usd::from_picos(10);
 
     fn usd(picos: u64) -> Usd {
         Usd::from_picos(picos)
@@ -143,7 +143,7 @@ mod tests {
         assert!(account.reserve(LIMIT, usd(11)).is_err());
         assert!(account.reserve(LIMIT, usd(10)).is_ok());
         assert!(account.reserve(LIMIT, usd(0)).is_err());
-        assert!(account.reserve(None, usd(1)).is_ok());
+        assert!(account.reserve(Usd::MAX, usd(1)).is_ok());
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
         account.settle(usd(0), Usd::MAX);
         let shown = account.show(Unix(0));
         assert_eq!((shown.spent, shown.reserved), (Usd::MAX, usd(0)));
-        assert!(account.reserve(None, usd(1)).is_err());
+        assert!(account.reserve(Usd::MAX, usd(1)).is_err());
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl MemoryLedger {
             let Standing {
                 spent, reserved, ..
             } = self.standing(budget.id);
-            budget.limit.map(|limit| limit.minus(spent.plus(reserved)))
+            budget.max().map(|limit| limit.minus(spent.plus(reserved)))
         };
         budgets.into_iter().filter_map(left).min()
     }
@@ -244,9 +244,10 @@ impl Shared {
             window.next_reset(now, &*self.setup.zone)
         });
         if account.reserve(budget.limit, amount).is_ok() {
+            let watched = self.setup.alert.is_some() && budget.thresholds().next().is_some();
             return Ok(Line {
                 account,
-                budget: *budget,
+                watched: watched.then(|| Box::new(*budget)),
             });
         }
         let over = OverBudget::new(budget, amount, shown(&account, now), now);
@@ -263,7 +264,8 @@ pub struct Reserved {
 
 struct Line {
     account: Arc<Account<AtomicU64>>,
-    budget: Budget,
+    /// Where a threshold may have to be signalled.
+    watched: Option<Box<Budget>>,
 }
 
 impl fmt::Debug for Reserved {
@@ -282,15 +284,15 @@ impl Hold for Reserved {
     }
 
     fn settle(mut self, actual: Usd) {
-        for Line { account, budget } in self.lines.drain() {
+        for Line { account, watched } in self.lines.drain() {
             let (before, after) = account.settle(self.amount, actual);
-            let Some(alert) = &self.shared.setup.alert else {
+            let (Some(alert), Some(budget)) = (&self.shared.setup.alert, watched) else {
                 continue;
             };
             for threshold in budget.thresholds() {
                 if before < threshold && threshold <= after {
                     alert(Crossed {
-                        budget,
+                        budget: *budget,
                         threshold,
                         spent: after,
                     });

@@ -88,33 +88,38 @@ pub const THRESHOLDS: usize = 3;
 pub struct Budget {
     scope: &'static str,
     id: Id,
-    limit: Option<Usd>,
+    // The largest amount stands for none: a request carries many of these, so they are small.
+    limit: Usd,
     window: Window,
-    thresholds: [Option<Usd>; THRESHOLDS],
+    thresholds: [Usd; THRESHOLDS],
 }
 
 impl Budget {
     /// A budget whose kind is `scope` (`"key"`, `"team"`), as errors call it, and whose account is
     /// `id`. Two budgets with one id share an account: let [`Id::new`] keep kinds apart.
+    #[inline]
     pub const fn new(scope: &'static str, id: Id) -> Self {
         Self {
             scope,
             id,
-            limit: None,
+            limit: Usd::MAX,
             window: Window::Total,
-            thresholds: [None; THRESHOLDS],
+            thresholds: [Usd::MAX; THRESHOLDS],
         }
     }
 
-    /// Refuses what would bring the spend above `limit`. A limit of nothing refuses everything.
+    /// Refuses what would bring the spend above `limit`. A limit of nothing refuses everything,
+    /// [`Usd::MAX`] is none.
     #[must_use]
+    #[inline]
     pub const fn limit(mut self, limit: Usd) -> Self {
-        self.limit = Some(limit);
+        self.limit = limit;
         self
     }
 
     /// Begins anew as `window` says; unless told, never.
     #[must_use]
+    #[inline]
     pub const fn window(mut self, window: Window) -> Self {
         self.window = window;
         self
@@ -127,8 +132,8 @@ impl Budget {
     /// If it is the fourth.
     #[must_use]
     pub fn alert_at(mut self, threshold: Usd) -> Self {
-        let free = self.thresholds.iter_mut().find(|slot| slot.is_none());
-        *free.expect("a budget has at most three thresholds") = Some(threshold);
+        let free = self.thresholds.iter_mut().find(|slot| **slot == Usd::MAX);
+        *free.expect("a budget has at most three thresholds") = threshold;
         self
     }
 
@@ -143,8 +148,8 @@ impl Budget {
     }
 
     /// The limit, if there is one.
-    pub const fn max(&self) -> Option<Usd> {
-        self.limit
+    pub fn max(&self) -> Option<Usd> {
+        Some(self.limit).filter(|limit| *limit < Usd::MAX)
     }
 
     /// The window.
@@ -154,7 +159,10 @@ impl Budget {
 
     /// The thresholds.
     pub fn thresholds(&self) -> impl Iterator<Item = Usd> + '_ {
-        self.thresholds.iter().copied().flatten()
+        self.thresholds
+            .iter()
+            .copied()
+            .filter(|threshold| *threshold < Usd::MAX)
     }
 }
 
@@ -186,6 +194,7 @@ impl Reserve {
 
 impl Charge {
     /// A request that costs at most `worst`.
+    #[inline]
     pub const fn new(worst: Usd) -> Self {
         Self {
             reserve: Reserve {
@@ -204,6 +213,7 @@ impl<M> Charge<M> {
     ///
     /// If it is the ninth: a request is charged to at most [`MOST`] budgets.
     #[must_use]
+    #[inline]
     pub fn budget(mut self, budget: Budget) -> Self {
         assert!(
             self.reserve.budgets.push(budget).is_ok(),
@@ -212,7 +222,13 @@ impl<M> Charge<M> {
         self
     }
 
+    /// What a ledger is asked for.
+    pub fn reserve(&self) -> &Reserve {
+        &self.reserve
+    }
+
     /// Asks `measure` what the request did cost when it is over.
+    #[inline]
     pub fn measure<N: Measure<Usd>>(self, measure: N) -> Charge<N> {
         Charge {
             reserve: self.reserve,
@@ -256,7 +272,7 @@ impl OverBudget {
         Self {
             scope: budget.scope,
             id: budget.id,
-            limit: budget.limit.unwrap_or(Usd::MAX),
+            limit: budget.limit,
             spent,
             reserved,
             wanted,

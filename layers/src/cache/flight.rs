@@ -151,6 +151,8 @@ enum State {
 
 struct Stream {
     head: Parts,
+    /// The length of the body, if it was known from the beginning.
+    length: Option<u64>,
     /// Gone when it has ended.
     body: Option<Chunks>,
     chunks: VecDeque<Bytes>,
@@ -163,7 +165,7 @@ struct Stream {
 }
 
 impl Flight {
-    fn poll_head(&self, waker: &Waker, alone: bool) -> Poll<Result<Parts, BoxError>> {
+    fn poll_head(&self, waker: &Waker, alone: bool) -> Poll<Result<Head, BoxError>> {
         let mut state = self.state.lock().map_err(|_| Broken::Panicked)?;
         if let State::Calling(future) = &mut *state {
             match ready!(future.as_mut().poll(&mut Context::from_waker(waker))) {
@@ -180,7 +182,7 @@ impl Flight {
             self.wakers.wake_all();
         }
         match &*state {
-            State::Streaming(stream) => Poll::Ready(Ok(stream.head.clone())),
+            State::Streaming(stream) => Poll::Ready(Ok((stream.head.clone(), stream.length))),
             State::Failed(error) => Poll::Ready(Err(error.clone().into())),
             State::Calling(_) => Poll::Pending,
         }
@@ -189,10 +191,12 @@ impl Flight {
     fn begin(&self, response: Response<Chunks>) -> Stream {
         let (head, body) = response.into_parts();
         let storing = (self.finish.storable)(&head);
+        let length = body.size_hint().exact();
         let (body, chunks) = (Some(body), VecDeque::new());
         let (gone, bytes, trailers, failed) = (0, 0, None, None);
         Stream {
             head,
+            length,
             body,
             chunks,
             gone,
@@ -283,6 +287,9 @@ impl Flight {
     }
 }
 
+/// The head of a response, and the length of its body if it is known.
+type Head = (Parts, Option<u64>);
+
 type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl Stream {
@@ -354,7 +361,7 @@ impl Seat {
 }
 
 impl Seat {
-    pub(super) fn poll_head(&self, cx: &Context<'_>) -> Poll<Result<Parts, BoxError>> {
+    pub(super) fn poll_head(&self, cx: &Context<'_>) -> Poll<Result<Head, BoxError>> {
         self.flight
             .poll_head(&self.waker(cx), Arc::strong_count(&self.flight) == 1)
     }

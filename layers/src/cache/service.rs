@@ -372,9 +372,9 @@ where
                 }
                 StateProj::Flying { seat, served } => {
                     let flying = seat.as_ref().expect("polled after it was ready");
-                    let head = ready!(flying.poll_head(cx))?;
+                    let (head, left) = ready!(flying.poll_head(cx))?;
                     let seat = seat.take().expect("it was there just now");
-                    break (head, Source::Flying { seat }, *served);
+                    break (head, Source::Flying { seat, left }, *served);
                 }
                 StateProj::Hit { found } => {
                     let Found { response, age } = found.take().expect("polled after it was ready");
@@ -431,7 +431,7 @@ pin_project! {
     #[project = SourceProj]
     enum Source<B> {
         Passing { #[pin] body: B },
-        Flying { seat: Seat },
+        Flying { seat: Seat, left: Option<u64> },
         Replaying { response: Arc<Recorded>, next: usize },
     }
 }
@@ -451,7 +451,14 @@ where
             SourceProj::Passing { body } => body
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
-            SourceProj::Flying { seat } => seat.poll_frame(cx),
+            SourceProj::Flying { seat, left } => {
+                let frame = ready!(seat.poll_frame(cx));
+                if let (Some(Ok(frame)), Some(left)) = (&frame, left) {
+                    let passed = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    *left = left.saturating_sub(passed);
+                }
+                Poll::Ready(frame)
+            }
             SourceProj::Replaying { response, next } => {
                 let index = std::mem::replace(next, next.saturating_add(1));
                 let trailers = |at| {
@@ -473,7 +480,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Passing { body } => body.is_end_stream(),
-            Source::Flying { seat } => seat.is_over(),
+            Source::Flying { seat, .. } => seat.is_over(),
             Source::Replaying { response, next } => {
                 *next >= response.chunks.len() + usize::from(response.trailers.is_some())
             }
@@ -483,7 +490,9 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Passing { body } => body.size_hint(),
-            Source::Flying { .. } => SizeHint::default(),
+            Source::Flying { left, .. } => {
+                left.map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
             Source::Replaying { response, next } => {
                 let left = response
                     .chunks

@@ -52,7 +52,7 @@ impl<A: Atomic> Counter<A> {
 
     /// Takes `cost` at `now`, or nothing.
     pub(super) fn take(&self, now: u64, cost: u64, rate: &Rate) -> Result<(Stamp, Room), Full> {
-        match rate.shape {
+        match rate.shape() {
             Shape::Gcra { burst } => self.take_gcra(now, cost, rate, burst),
             Shape::Sliding | Shape::Fixed => self.take_window(now, cost, rate),
         }
@@ -60,7 +60,7 @@ impl<A: Atomic> Counter<A> {
 
     /// Gives back `cost` of what was taken at `stamp`, if it has not gone with time.
     pub(super) fn refund(&self, now: u64, stamp: Stamp, cost: u64, rate: &Rate) {
-        let done: Result<_, ()> = match rate.shape {
+        let done: Result<_, ()> = match rate.shape() {
             Shape::Gcra { .. } => {
                 // What was taken at `stamp` has drained by then.
                 let back = rate.time_of(cost).min(stamp.0.saturating_sub(now));
@@ -78,7 +78,7 @@ impl<A: Atomic> Counter<A> {
 
     /// Takes `cost` at `now` even if there is no room: it has been used already.
     pub(super) fn book(&self, now: u64, cost: u64, rate: &Rate) {
-        let done: Result<_, ()> = match rate.shape {
+        let done: Result<_, ()> = match rate.shape() {
             Shape::Gcra { .. } => {
                 let time = rate.time_of(cost);
                 self.arrival
@@ -102,7 +102,7 @@ impl<A: Atomic> Counter<A> {
 
     /// What is left at `now`.
     pub(super) fn room(&self, now: u64, rate: &Rate) -> Room {
-        match rate.shape {
+        match rate.shape() {
             Shape::Gcra { burst } => {
                 let ahead = self.arrival.load().saturating_sub(now);
                 let free = rate.time_of(burst).saturating_sub(ahead);
@@ -208,7 +208,7 @@ impl<A: Atomic> Counter<A> {
         let word = self.window(at.number + 1).load();
         // The very first window has none before it, whatever an untouched word looks like.
         let none = at.number == 0 || number(word) != (at.number - 1) & NUMBER;
-        if none || rate.shape == Shape::Fixed {
+        if none || rate.shape() == Shape::Fixed {
             0
         } else {
             word & COUNT
@@ -251,7 +251,7 @@ impl At {
             let wait = self.fades_to(spare - count, last).saturating_sub(self.into);
             return Some(wait.clamp(1, rest));
         }
-        if rate.shape == Shape::Fixed {
+        if rate.shape() == Shape::Fixed {
             return Some(rest);
         }
         Some(rest + self.fades_to(spare, count))
@@ -453,12 +453,12 @@ mod tests {
                 let granted = |from: u64, to: u64| -> u64 {
                     plain.0.iter().filter(|(at, _)| (from..=to).contains(at)).map(|(_, n)| n).sum()
                 };
-                let most = match rate.shape {
+                let most = match rate.shape() {
                     // Within any minute: the burst and what drained meanwhile.
                     Shape::Gcra { burst } => burst + rate.max,
                     _ => rate.max,
                 };
-                let from = match rate.shape {
+                let from = match rate.shape() {
                     Shape::Gcra { .. } => now - MINUTE,
                     _ => now - now % MINUTE,
                 };

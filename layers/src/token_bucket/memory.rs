@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::Instant;
 
+use super::Rate;
 use super::counter::{Counter, Full, Stamp, duration};
 use super::{
     BucketStore, Denied, Granted, Hold, Id, Limited, Scope, Standing, Standings, Take, Unit,
@@ -138,7 +139,7 @@ impl Shared {
     fn enter(&self, scope: &Scope, now: u64) -> Result<Arc<Bucket>, Limited> {
         loop {
             let bucket = self.bucket(scope.id, now);
-            match bucket.enter(scope.parallel.unwrap_or(u64::MAX)) {
+            match bucket.enter(scope.parallel) {
                 Ok(()) => return Ok(bucket),
                 Err(Shut::Full) => {
                     return Err(Limited::new(scope, Unit::Parallel, 0, Duration::ZERO));
@@ -268,84 +269,85 @@ pub struct Taken {
     standings: Standings,
 }
 
+/// Small, since a request carries it through all futures and into its response's body.
 #[derive(Debug)]
 struct Entry {
     bucket: Arc<Bucket>,
-    scope: Scope,
-    request: Option<Stamp>,
-    tokens: Option<Stamp>,
+    tokens: Option<(Rate, Stamp)>,
 }
 
 impl Taken {
-    fn take(&mut self, now: u64, scope: &Scope) -> Result<(), Limited> {
+    fn take(&mut self, now: u64, scope: &Scope) -> Result<Option<(Rate, Stamp)>, Limited> {
         let bucket = self.shared.enter(scope, now)?;
-        let mut entry = Entry {
-            bucket,
-            scope: *scope,
-            request: None,
-            tokens: None,
+        let requests = match self.count(now, Unit::Requests, 1, scope, &bucket) {
+            Ok(requests) => requests,
+            Err(limited) => {
+                bucket.leave();
+                return Err(limited);
+            }
         };
-        let taken = self.fill(now, &mut entry);
-        // A full list cannot be: the demand is a list of the same length.
-        let kept = self.entries.push(entry).is_ok();
-        debug_assert!(kept, "there are as many places as scopes");
-        taken
-    }
-
-    fn fill(&mut self, now: u64, entry: &mut Entry) -> Result<(), Limited> {
-        let scope = &entry.scope;
-        let dimensions = [
-            (
-                Unit::Requests,
-                1,
-                scope.requests,
-                &entry.bucket.requests,
-                &mut entry.request,
-            ),
-            (
-                Unit::Tokens,
-                self.tokens,
-                scope.tokens,
-                &entry.bucket.tokens,
-                &mut entry.tokens,
-            ),
-        ];
-        for (unit, cost, rate, counter, stamp) in dimensions {
-            let Some(rate) = rate else { continue };
-            entry.bucket.touch(now, rate.nanos());
-            match counter.take(now, cost, &rate) {
-                Ok((taken, room)) => {
-                    *stamp = Some(taken);
-                    let (remaining, reset) = (room.remaining, duration(room.reset));
-                    let limit = rate.max;
-                    self.standings.tighten(
-                        unit,
-                        Standing {
-                            limit,
-                            remaining,
-                            reset,
-                        },
-                    );
+        match self.count(now, Unit::Tokens, self.tokens, scope, &bucket) {
+            Ok(tokens) => {
+                // A full list cannot be: the demand is a list of the same length.
+                let kept = self.entries.push(Entry { bucket, tokens }).is_ok();
+                debug_assert!(kept, "there are as many places as scopes");
+                Ok(requests)
+            }
+            Err(limited) => {
+                if let Some((rate, stamp)) = requests {
+                    bucket.requests.refund(now, stamp, 1, &rate);
                 }
-                Err(Full { room, retry }) => {
-                    let limited = Limited::new(scope, unit, room.remaining, duration(room.reset));
-                    return Err(limited.retry_after(retry.map(duration)));
-                }
+                bucket.leave();
+                Err(limited)
             }
         }
-        Ok(())
     }
 
-    /// Gives back everything: the request is refused.
-    fn undo(&mut self, now: u64) {
-        for entry in self.entries.drain() {
-            if let (Some(stamp), Some(rate)) = (entry.request, entry.scope.requests) {
-                entry.bucket.requests.refund(now, stamp, 1, &rate);
+    fn count(
+        &mut self,
+        now: u64,
+        unit: Unit,
+        cost: u64,
+        scope: &Scope,
+        bucket: &Bucket,
+    ) -> Result<Option<(Rate, Stamp)>, Limited> {
+        let (rate, counter) = match unit {
+            Unit::Requests => (scope.requests, &bucket.requests),
+            Unit::Tokens => (scope.tokens, &bucket.tokens),
+            Unit::Parallel => return Ok(None),
+        };
+        let Some(rate) = rate else { return Ok(None) };
+        bucket.touch(now, rate.nanos());
+        match counter.take(now, cost, &rate) {
+            Ok((stamp, room)) => {
+                let (remaining, reset) = (room.remaining, duration(room.reset));
+                self.standings.tighten(
+                    unit,
+                    Standing {
+                        limit: rate.max,
+                        remaining,
+                        reset,
+                    },
+                );
+                Ok(Some((rate, stamp)))
             }
-            if let (Some(stamp), Some(rate)) = (entry.tokens, entry.scope.tokens) {
-                entry.bucket.tokens.refund(now, stamp, self.tokens, &rate);
+            Err(Full { room, retry }) => {
+                let limited = Limited::new(scope, unit, room.remaining, duration(room.reset));
+                Err(limited.retry_after(retry.map(duration)))
             }
-            entry.bucket.leave();
+        }
+    }
+
+    /// Gives back what was taken from the first scopes of `take`: the next one has refused.
+    fn undo(&mut self, now: u64, requests: &mut Inline<Option<(Rate, Stamp)>>) {
+        for (Entry { bucket, tokens }, requests) in self.entries.drain().zip(requests.drain()) {
+            if let Some((rate, stamp)) = requests {
+                bucket.requests.refund(now, stamp, 1, &rate);
+            }
+            if let Some((rate, stamp)) = tokens {
+                bucket.tokens.refund(now, stamp, self.tokens, &rate);
+            }
+            bucket.leave();
         }
     }
 
@@ -355,17 +357,18 @@ impl Taken {
         } else {
             self.shared.now()
         };
-        for entry in self.entries.drain() {
-            if let (Some(stamp), Some(rate)) = (entry.tokens, entry.scope.tokens) {
-                let counter = &entry.bucket.tokens;
+        for Entry { bucket, tokens } in self.entries.drain() {
+            if let Some((rate, stamp)) = tokens {
                 if actual < self.tokens {
-                    counter.refund(now, stamp, self.tokens - actual, &rate);
+                    bucket
+                        .tokens
+                        .refund(now, stamp, self.tokens - actual, &rate);
                 } else if actual > self.tokens {
-                    entry.bucket.touch(now, rate.nanos());
-                    counter.book(now, actual - self.tokens, &rate);
+                    bucket.touch(now, rate.nanos());
+                    bucket.tokens.book(now, actual - self.tokens, &rate);
                 }
             }
-            entry.bucket.leave();
+            bucket.leave();
         }
     }
 }
@@ -410,10 +413,17 @@ impl BucketStore for MemoryBuckets {
             tokens: take.tokens,
             standings: Standings::default(),
         };
+        let mut requests = Inline::new();
         for scope in take.scopes() {
-            if let Err(limited) = taken.take(now, scope) {
-                taken.undo(now);
-                return Soon::Now(Err(Denied::Limited(limited)));
+            match taken.take(now, scope) {
+                Ok(stamp) => {
+                    let kept = requests.push(stamp).is_ok();
+                    debug_assert!(kept, "there are as many places as scopes");
+                }
+                Err(limited) => {
+                    taken.undo(now, &mut requests);
+                    return Soon::Now(Err(Denied::Limited(limited)));
+                }
             }
         }
         Soon::Now(Ok(taken))
@@ -423,7 +433,7 @@ impl BucketStore for MemoryBuckets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token_bucket::{Demand, Rate};
+    use crate::token_bucket::Demand;
 
     fn take(store: &MemoryBuckets, id: u128, rate: Rate) -> Result<Taken, Denied<Infallible>> {
         let demand = Demand::new(1).scope(Scope::new("key", Id(id)).tokens(rate));

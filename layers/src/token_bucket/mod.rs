@@ -93,8 +93,12 @@ pub use memory::{MemoryBuckets, SPARE, Taken};
 pub struct Rate {
     max: u64,
     nanos: NonZeroU64,
-    shape: Shape,
+    /// [`SLIDING`], [`FIXED`], or the burst of GCRA. One word: a request carries many of these.
+    shape: u64,
 }
+
+const SLIDING: u64 = u64::MAX;
+const FIXED: u64 = u64::MAX - 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -105,12 +109,14 @@ enum Shape {
 
 impl Rate {
     /// At most `max` within any minute, as a sliding window.
+    #[inline]
     pub const fn per_minute(max: u64) -> Self {
         Self::per(max, Duration::from_mins(1))
     }
 
     /// At most `max` within any `time`, as a sliding window. Times are taken between a nanosecond
     /// and 292 years.
+    #[inline]
     pub const fn per(max: u64, time: Duration) -> Self {
         const LONGEST: u128 = u64::MAX as u128 / 2;
         let nanos = time.as_nanos();
@@ -130,23 +136,34 @@ impl Rate {
         Self {
             max,
             nanos,
-            shape: Shape::Sliding,
+            shape: SLIDING,
         }
     }
 
     /// The same with windows that forget the one before.
     #[must_use]
+    #[inline]
     pub const fn fixed(mut self) -> Self {
-        self.shape = Shape::Fixed;
+        self.shape = FIXED;
         self
     }
 
     /// A token bucket: it holds `burst`, and `max` flow into it within each `time`. The generic
     /// cell rate algorithm.
+    #[inline]
     pub const fn gcra(max: u64, time: Duration, burst: u64) -> Self {
         let mut rate = Self::per(max, time);
-        rate.shape = Shape::Gcra { burst };
+        rate.shape = if burst < FIXED { burst } else { FIXED - 1 };
         rate
+    }
+
+    #[inline]
+    const fn shape(&self) -> Shape {
+        match self.shape {
+            SLIDING => Shape::Sliding,
+            FIXED => Shape::Fixed,
+            burst => Shape::Gcra { burst },
+        }
     }
 
     /// What may be used within [`Rate::time`].
@@ -167,24 +184,27 @@ pub struct Scope {
     id: Id,
     requests: Option<Rate>,
     tokens: Option<Rate>,
-    parallel: Option<u64>,
+    /// [`u64::MAX`] is no limit.
+    parallel: u64,
 }
 
 impl Scope {
     /// A scope whose kind is `name` (`"key"`, `"team"`), as errors call it, and whose bucket is
     /// `id`. Two scopes with one id share a bucket: let [`Id::new`] keep kinds apart.
+    #[inline]
     pub const fn new(name: &'static str, id: Id) -> Self {
         Self {
             name,
             id,
             requests: None,
             tokens: None,
-            parallel: None,
+            parallel: u64::MAX,
         }
     }
 
     /// Limits requests.
     #[must_use]
+    #[inline]
     pub const fn requests(mut self, rate: Rate) -> Self {
         self.requests = Some(rate);
         self
@@ -192,6 +212,7 @@ impl Scope {
 
     /// Limits tokens.
     #[must_use]
+    #[inline]
     pub const fn tokens(mut self, rate: Rate) -> Self {
         self.tokens = Some(rate);
         self
@@ -199,8 +220,9 @@ impl Scope {
 
     /// Limits the requests whose response body has not ended.
     #[must_use]
+    #[inline]
     pub const fn parallel(mut self, most: u64) -> Self {
-        self.parallel = Some(most);
+        self.parallel = most;
         self
     }
 
@@ -219,7 +241,7 @@ impl Scope {
         match unit {
             Unit::Requests => self.requests.map(|rate| rate.max),
             Unit::Tokens => self.tokens.map(|rate| rate.max),
-            Unit::Parallel => self.parallel,
+            Unit::Parallel => Some(self.parallel).filter(|most| *most < u64::MAX),
         }
     }
 
@@ -262,6 +284,7 @@ impl Take {
 
 impl Demand {
     /// A request that may use `tokens` tokens.
+    #[inline]
     pub const fn new(tokens: u64) -> Self {
         Self {
             take: Take {
@@ -280,6 +303,7 @@ impl<M> Demand<M> {
     ///
     /// If it is the ninth: a request takes from at most [`MOST`] scopes.
     #[must_use]
+    #[inline]
     pub fn scope(mut self, scope: Scope) -> Self {
         assert!(
             self.take.scopes.push(scope).is_ok(),
@@ -288,7 +312,13 @@ impl<M> Demand<M> {
         self
     }
 
+    /// What a store is asked for.
+    pub fn take(&self) -> &Take {
+        &self.take
+    }
+
     /// Asks `measure` what was truly used when the request is over.
+    #[inline]
     pub fn measure<N: Measure<u64>>(self, measure: N) -> Demand<N> {
         Demand {
             take: self.take,
@@ -442,6 +472,7 @@ static NAMES: [[HeaderName; 3]; 2] = [
 
 impl Standings {
     /// Keeps of two standings of a unit the one with less left.
+    #[inline]
     pub fn tighten(&mut self, unit: Unit, standing: Standing) {
         let slot = match unit {
             Unit::Requests => &mut self.requests,
