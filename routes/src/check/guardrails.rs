@@ -16,7 +16,7 @@ const MODES: &[(&str, GuardMode)] = &[
     ("logging_only", GuardMode::LoggingOnly),
 ];
 
-/// Reads both places; a name may stand once.
+/// Reads both places. Guardrails of one name share the requests, as deployments of a group do.
 pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Vec<Guardrail> {
     let places = [Some(root), root.get("litellm_settings")];
     let lists = places
@@ -33,15 +33,15 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Vec<Guardrail> {
             let mark = item
                 .get("guardrail_name")
                 .map_or(item.mark, |node| node.mark);
-            reader.findings.error(
-                mark,
-                format!(
-                    "the guardrail {} stands twice",
-                    mask::quoted(&guardrail.name)
-                ),
-                Some("names must differ".into()),
+            let what = format!(
+                "{} stands twice: the checks share the requests",
+                mask::quoted(&guardrail.name)
             );
-            continue;
+            reader.findings.note(
+                mark,
+                what,
+                Some("for two checks one after another, give them two names".into()),
+            );
         }
         found.push(guardrail);
     }

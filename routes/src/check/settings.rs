@@ -23,6 +23,7 @@ const CALLBACKS: &[&str] = &[
     "azure_storage",
     "braintrust",
     "clickhouse",
+    "code_interpreter_interception",
     "cloudzero",
     "compression_interception",
     "custom_callback_api",

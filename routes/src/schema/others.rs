@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Line] = &[
     carried(Top, &["rules"], List, "Conditional rules; not in LiteLLM.", "A6-07"),
     carried(Top, &["mcp_servers", "mcp_tools", "mcp_aliases"], Any,
         "Servers of the model context protocol.", "A7-05"),
-    carried(Top, &["search_tools", "vector_store_registry", "vector_store_indexes", "prompts",
+    carried(Top, &["search_tools", "sandbox_tools", "vector_store_registry", "vector_store_indexes", "prompts",
         "policies", "policy_attachments", "finetune_settings", "files_settings",
         "assistant_settings", "callback_settings", "logging_callback_settings", "agent_list",
         "skills", "worker_registry"], Any, "Settings of a feature that is not there yet.", "A3-20"),

@@ -168,4 +168,9 @@ pub(super) const ROWS: &[Line] = &[
     carried(CacheParams, &["sentinel_password", "qdrant_api_key", "s3_aws_access_key_id",
         "s3_aws_secret_access_key", "s3_aws_session_token", "gcs_path_service_account"], Secret,
         "Credentials of caches.", "A16-01"),
+    carried(Settings, &["azure_content_safety_params", "prompt_injection_params", "presidio_logging_only",
+        "websearch_interception_params", "code_interpreter_interception_params", "mcp_semantic_tool_filter",
+        "responses", "enable_redis_auth_cache", "scim_admin_group", "scim_upsert_user"], Any,
+        "Options of a feature that is not there yet.", "A3-20"),
+    ignored(Settings, &["suppress_startup_output"], "the start prints little", "Silence at start.", "A3-20"),
 ];

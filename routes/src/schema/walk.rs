@@ -165,8 +165,8 @@ impl Walk<'_> {
         let near =
             self.findings
                 .nearest(&entry.name, keys_of(section).iter().map(|key| key.name), 1);
-        // Providers and callers add fields of their own here, and LiteLLM passes them on. Short names
-        // are near to many: there, only letters in another order count as a mistake.
+        // Providers and callers add fields of their own here, and LiteLLM passes them on. There,
+        // only a slip of one letter, or letters in another order, counts as a mistake.
         let open = match section {
             Section::Params => Some("it is sent to the provider as a field of the request"),
             Section::Info | Section::Metadata | Section::GuardrailParams => {
@@ -175,7 +175,8 @@ impl Walk<'_> {
             _ => None,
         };
         let near = near.first().filter(|near| {
-            open.is_none() || near.len() >= 6 || letters(near) == letters(&entry.name)
+            let slip = near.len() >= 6 && strsim::osa_distance(near, &entry.name) <= 1;
+            open.is_none() || slip || letters(near) == letters(&entry.name)
         });
         match (near, open) {
             (None, Some(fate)) => {
