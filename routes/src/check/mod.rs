@@ -50,6 +50,7 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) -> (Routes, Literals) 
     if fragment {
         chains::fragment(root, &mut reader);
     } else {
+        names::completion_model(root, &mut plan, &mut reader);
         chains::apply(root, &mut plan, &mut routing, &mut reader);
         lints::run(root, &plan, &routing, &mut reader);
     }

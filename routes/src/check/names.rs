@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::groups::Plan;
-use super::read::{Reader, flag, text};
+use super::read::{Reader, flag, text, textual};
 use crate::mask;
 use crate::table::{DeploymentId, GroupId, Name, Target};
 use crate::yaml::{Mark, Node};
@@ -72,6 +72,17 @@ pub(super) fn aliases(root: &Node, plan: &mut Plan, reader: &mut Reader<'_>) {
         }
         plan.aliases
             .insert(entry.name.to_string(), (target, hidden));
+    }
+}
+
+/// `completion_model`: the group of a request that names none must exist.
+pub(super) fn completion_model(root: &Node, plan: &mut Plan, reader: &mut Reader<'_>) {
+    let general = root.get("general_settings");
+    let Some(node) = general.and_then(|general| general.get("completion_model")) else {
+        return;
+    };
+    if textual(node) && plan.find(&node.text).is_none() {
+        unknown(plan, &node.text, node.mark, reader);
     }
 }
 
