@@ -1,6 +1,7 @@
 //! The services that are measured: each layer around one that does nothing, and all together.
 
 #![allow(dead_code, reason = "each bench uses a part")]
+#![allow(clippy::unnecessary_wraps, reason = "the layers ask for options")]
 
 use std::convert::Infallible;
 use std::pin::pin;

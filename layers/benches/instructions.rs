@@ -3,9 +3,10 @@
 
 #![allow(
     missing_docs,
+    unused_qualifications,
     clippy::all,
     clippy::pedantic,
-    reason = "the macros generate public items"
+    reason = "the macros generate such items"
 )]
 
 mod common;

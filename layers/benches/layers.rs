@@ -115,19 +115,19 @@ fn six(bencher: Bencher<'_, '_>, cache_hit: bool) {
 /// Requests per second of one thread, alone and beside another one on the same key.
 fn contention() {
     println!("\ntwo threads on one key (ns per request of a thread: alone, beside another, loss)");
-    both("auth", common::auth().layer(Noop), request);
+    both("auth", &common::auth().layer(Noop), request);
     both(
         "token bucket, 4 dimensions",
-        common::bucket().layer(Noop),
+        &common::bucket().layer(Noop),
         bare,
     );
-    both("budget, 4 budgets", common::budget().layer(Noop), bare);
-    both("cache hit", common::cache().layer(Noop), bare);
-    both("metrics", common::metrics().layer(Noop), bare);
+    both("budget, 4 budgets", &common::budget().layer(Noop), bare);
+    both("cache hit", &common::cache().layer(Noop), bare);
+    both("metrics", &common::metrics().layer(Noop), bare);
     rivals::contention();
 }
 
-fn both<S, B>(name: &str, service: S, make: fn() -> Req)
+fn both<S, B>(name: &str, service: &S, make: fn() -> Req)
 where
     S: tower::Service<Req, Response = http::Response<B>> + Clone + Send + Sync,
     B: http_body::Body,

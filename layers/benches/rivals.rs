@@ -77,6 +77,7 @@ macro_rules! tower_governor {
     }};
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the layer asks for options")]
 fn one_rate(_: &Req) -> Option<Demand> {
     Some(Demand::new(0).scope(Scope::new("key", Id(7)).requests(MUCH)))
 }
@@ -199,7 +200,7 @@ fn metrics_by_axum_prometheus(bencher: Bencher<'_, '_>) {
 
 /// Two threads on one key, as for the layers here.
 pub(crate) fn contention() {
-    both("tower_governor, 1 dimension", tower_governor!(), bare);
+    both("tower_governor, 1 dimension", &tower_governor!(), bare);
     let limiter = limiter();
     raw("governor, 4 dimensions", &|| {
         (1..5_u128).all(|key| limiter.check_key(&(key << 64 | key)).is_ok())

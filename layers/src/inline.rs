@@ -33,11 +33,6 @@ impl<T> Inline<T> {
         }
     }
 
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// The items in order.
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {

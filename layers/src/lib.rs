@@ -15,7 +15,7 @@ pub mod hold;
 pub mod id;
 #[cfg(any(feature = "budget", feature = "token-bucket"))]
 mod inline;
-#[cfg(any(feature = "budget", feature = "retry", feature = "token-bucket"))]
+#[cfg(any(feature = "budget", feature = "token-bucket"))]
 mod sync;
 
 #[cfg(feature = "auth")]

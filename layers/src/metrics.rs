@@ -245,6 +245,7 @@ impl<S, F: Clone, V, const N: usize> Layer<S> for MetricsLayer<F, V, N> {
             inner,
             values: self.values.clone(),
             series: Arc::clone(&self.series),
+            recent: None,
         }
     }
 }
@@ -255,6 +256,9 @@ pub struct Metrics<S, F, V, const N: usize> {
     inner: S,
     values: F,
     series: Arc<Series<V, N>>,
+    /// The last request's: requests of one connection are often alike, and to compare is cheaper
+    /// than to look up.
+    recent: Option<([V; N], Arc<Figures>)>,
 }
 
 impl<S: Clone, F: Clone, V, const N: usize> Clone for Metrics<S, F, V, N> {
@@ -263,6 +267,23 @@ impl<S: Clone, F: Clone, V, const N: usize> Clone for Metrics<S, F, V, N> {
             inner: self.inner.clone(),
             values: self.values.clone(),
             series: Arc::clone(&self.series),
+            recent: None,
+        }
+    }
+}
+
+impl<S, F, V, const N: usize> Metrics<S, F, V, N>
+where
+    V: Hash + Eq + Clone + Into<SharedString>,
+{
+    fn figures(&mut self, values: [V; N]) -> Arc<Figures> {
+        match &self.recent {
+            Some((recent, figures)) if *recent == values => Arc::clone(figures),
+            _ => {
+                let figures = self.series.of(&values);
+                self.recent = Some((values, Arc::clone(&figures)));
+                figures
+            }
         }
     }
 }
@@ -284,7 +305,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let figures = self.series.of(&self.values.values(&request));
+        let figures = self.figures(self.values.values(&request));
         let measuring = Measuring::start(figures, request.size());
         ResponseFuture {
             inner: self.inner.call(request),

@@ -1,9 +1,7 @@
 //! Keeps retries from becoming a storm.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
-use crate::sync::Atomic;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Limits retries to a share of the requests; clones share it.
 ///
@@ -36,15 +34,18 @@ impl RetryBudget {
         // A full budget is only read, so that threads do not meet on it as long as all is well.
         let more = |saved: u64| {
             let sum = (saved + self.per_mille).min(self.most);
-            if sum == saved { Err(()) } else { Ok(sum) }
+            (sum != saved).then_some(sum)
         };
-        let _full: Result<_, ()> = self.saved.try_change(more);
+        let _full = self
+            .saved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     /// Takes out a retry, if there is one.
     pub(super) fn take_out(&self) -> bool {
+        let less = |saved: u64| saved.checked_sub(WHOLE);
         self.saved
-            .try_change(|saved| saved.checked_sub(WHOLE).ok_or(()))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
             .is_ok()
     }
 }

@@ -352,18 +352,18 @@ impl Taken {
     }
 
     fn close(&mut self, actual: u64) {
-        let now = if actual == self.tokens {
-            0
-        } else {
-            self.shared.now()
-        };
+        let shared = &self.shared;
+        let clock = || shared.now();
+        let mut now = None;
         for Entry { bucket, tokens } in self.entries.drain() {
             if let Some((rate, stamp)) = tokens {
                 if actual < self.tokens {
+                    let now = *now.get_or_insert_with(clock);
                     bucket
                         .tokens
                         .refund(now, stamp, self.tokens - actual, &rate);
                 } else if actual > self.tokens {
+                    let now = *now.get_or_insert_with(clock);
                     bucket.touch(now, rate.nanos());
                     bucket.tokens.book(now, actual - self.tokens, &rate);
                 }
@@ -394,9 +394,7 @@ impl Hold for Taken {
 /// The request itself stays counted: it was made.
 impl Drop for Taken {
     fn drop(&mut self) {
-        if !self.entries.is_empty() {
-            self.close(0);
-        }
+        self.close(0);
     }
 }
 
