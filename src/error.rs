@@ -116,6 +116,29 @@ pub enum NoDeployment {
     },
     /// They do not offer this route.
     Route,
+    /// Each of them rests, or has used up its limits.
+    Busy {
+        /// When the first of them can be asked, if that is known.
+        wait: Option<Duration>,
+        /// The ids of those that rest.
+        cooling: Vec<String>,
+        /// `enable_pre_call_checks`.
+        checks: bool,
+    },
+    /// The prompt is longer than any window.
+    Window {
+        /// Its tokens.
+        tokens: u64,
+        /// The largest window.
+        largest: u64,
+    },
+    /// The request's tags are nobody's.
+    Tags,
+    /// None of them may or can answer this request, for these reasons.
+    Unfit {
+        /// Words of [`Exclusion`](crate::routing::filter::Exclusion).
+        why: Vec<&'static str>,
+    },
 }
 
 /// What came of asking a deployment.
@@ -190,11 +213,15 @@ impl Failure {
                 ..
             } => StatusCode::NOT_IMPLEMENTED,
             Self::NoDeployment {
-                why: NoDeployment::Route,
+                why: NoDeployment::Route | NoDeployment::Window { .. } | NoDeployment::Unfit { .. },
                 ..
             } => StatusCode::BAD_REQUEST,
             Self::NoDeployment {
-                why: NoDeployment::Empty,
+                why: NoDeployment::Tags,
+                ..
+            } => StatusCode::UNAUTHORIZED,
+            Self::NoDeployment {
+                why: NoDeployment::Empty | NoDeployment::Busy { .. },
                 ..
             } => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -224,6 +251,10 @@ impl Failure {
         match self {
             Self::Upstream(fault) => fault.kind.class(),
             Self::Denied(_) => "ProxyException",
+            Self::NoDeployment {
+                why: NoDeployment::Window { .. },
+                ..
+            } => "ContextWindowExceededError",
             _ => class_of(self.status()),
         }
     }
@@ -247,6 +278,10 @@ impl Failure {
         match self {
             Self::Upstream(fault) => fault.retry_after.clone(),
             Self::Denied(Denial::StoreDown) => Some(http::HeaderValue::from_static("1")),
+            Self::NoDeployment {
+                why: NoDeployment::Busy { wait, .. },
+                ..
+            } => Some(whole_seconds(*wait).into()),
             _ => None,
         }
     }
@@ -303,6 +338,13 @@ impl UpstreamKind {
     }
 }
 
+/// Rounded up, and not zero, so that nobody comes too early; LiteLLM's cooldown where it is not known.
+fn whole_seconds(wait: Option<Duration>) -> u64 {
+    const UNKNOWN: Duration = Duration::from_secs(5);
+    let wait = wait.unwrap_or(UNKNOWN);
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
 fn class_of(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "AuthenticationError",
@@ -342,7 +384,7 @@ impl fmt::Display for Failure {
             Self::Denied(denial) => denial.fmt(f),
             Self::Upstream(fault) => fault.fmt(f),
             Self::NoDeployment { group, why } => {
-                write!(f, "litellm.{}: ", class_of(self.status()))?;
+                write!(f, "litellm.{}: ", self.class())?;
                 match why {
                     NoDeployment::Empty => {
                         write!(
@@ -358,6 +400,36 @@ impl fmt::Display for Failure {
                     NoDeployment::Route => {
                         write!(f, "No deployment of model={group} offers this route")
                     }
+                    NoDeployment::Busy {
+                        wait,
+                        cooling,
+                        checks,
+                    } => write!(
+                        f,
+                        "No deployments available for selected model, Try again in {} seconds. \
+                         Passed model={group}. pre-call-checks={}, cooldown_list=[{}]",
+                        whole_seconds(*wait),
+                        if *checks { "True" } else { "False" },
+                        cooling
+                            .iter()
+                            .map(|id| format!("'{id}'"))
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    ),
+                    NoDeployment::Window { tokens, largest } => write!(
+                        f,
+                        "No deployment of model={group} has a context window for this prompt: it has \
+                         {tokens} tokens, the largest window {largest}"
+                    ),
+                    NoDeployment::Tags => write!(
+                        f,
+                        "Not allowed to access model due to tags configuration. Passed model={group}"
+                    ),
+                    NoDeployment::Unfit { why } => write!(
+                        f,
+                        "No deployment of model={group} can answer this request: {}",
+                        why.join(", ")
+                    ),
                 }
             }
             Self::Internal => f.write_str("Internal error of the gateway"),

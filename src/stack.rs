@@ -25,7 +25,7 @@ use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
 use crate::ingress::openai::{self, FrontDoor};
 use crate::live::Handle;
-use crate::routing::Routing;
+use crate::routing::{Router, Routing};
 use crate::spend::report::Reporter;
 use crate::store::config::ConfigKeys;
 use crate::upstream::Upstream;
@@ -180,7 +180,7 @@ struct Rooms {
 impl Doors {
     fn new(gateway: Gateway) -> Self {
         // Each attempt is a decision of its own, so routing stands around the upstream.
-        let calls = Routing::new(gateway.upstream.clone());
+        let calls = Routing::new(Router::new(), gateway.upstream.clone());
         let front_door = FrontDoor::new(gateway.live.clone(), calls, gateway.reporter.clone());
         Self(Arc::new(Rooms {
             gateway,

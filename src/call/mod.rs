@@ -1,6 +1,7 @@
 //! The values that travel: a [`Call`] on the way in, an [`Attempt`] at each deployment, an
 //! [`Answer`] on the way back.
 
+mod ends;
 pub mod peek;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pointsman_routes::table::{DeploymentId, GroupId, Target};
 
+pub use self::ends::{Ends, OnEnd, StreamEnd, StreamOutcome};
 pub use self::peek::{Field, Peek};
 use crate::live::Live;
 

@@ -13,7 +13,7 @@ use tower::{Service, ServiceExt};
 
 use super::body::Body;
 use super::headers;
-use crate::call::{Answer, AnswerBody, Call, Field, Principal, Route, peek};
+use crate::call::{Answer, AnswerBody, Call, Ends, Field, Principal, Route, peek};
 use crate::error::{Failure, RequestFault};
 use crate::live::{Handle, Live};
 use crate::spend::price::{Cost, price};

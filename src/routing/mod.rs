@@ -1,101 +1,223 @@
 //! Decides which deployment is asked.
+//!
+//! [`Router::pick`] copies the state of a group's deployments ([`state`]), lets [`decide`] choose by
+//! the group's [`strategy`] among those that the [`filter`] leaves, books the chosen one and gives a
+//! [`Ticket`] for it. When the ticket ends, what came of the attempt goes back into the state, and
+//! [`cooldown`] judges whether the deployment rests. Each decision is kept for a while ([`record`]).
+//!
+//! [`Routing`] is all this as a service for one attempt.
 
+pub mod asked;
+pub mod board;
+pub mod class;
+pub mod cooldown;
+pub mod decide;
+pub mod facts;
+pub mod filter;
+pub mod moment;
+pub mod options;
+pub mod record;
+mod service;
+pub mod state;
 pub mod strategy;
+mod ticket;
+mod unavailable;
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pointsman_routes::table::{DeploymentId, Target};
-use tower::Service;
+use smallvec::SmallVec;
 
-use self::strategy::{Candidate, simple_shuffle};
-use crate::call::{Attempt, Call};
-use crate::error::{Failure, NoDeployment};
+use self::asked::Asked;
+use self::board::Board;
+use self::filter::Checks;
+use self::moment::{Clock, Draw};
+use self::record::{Decisions, Entry};
+pub use self::service::{Leg, Routing};
+use self::state::{Registry, Why};
+use self::ticket::Booking;
+pub use self::ticket::{Ended, Ticket};
+pub use self::unavailable::unavailable;
+use crate::call::Call;
+use crate::error::Failure;
+use crate::live::Live;
 
-/// Chooses a deployment for a call and hands the attempt on.
+/// Tables whose boards are kept, so that requests of the one before find theirs.
+const BOARDS: usize = 4;
+/// Decisions for one attempt, if others book the chosen deployment first.
+const RACES: usize = 8;
+
+/// Chooses deployments and keeps count of them. Clones share everything.
+#[derive(Clone, Debug, Default)]
+pub struct Router(Arc<Shared>);
+
+/// What all clones and tickets share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    clock: Clock,
+    registry: Registry,
+    decisions: Decisions,
+    boards: ArcSwap<Vec<Arc<Board>>>,
+    building: Mutex<()>,
+    draws: Draws,
+}
+
+/// Random draws: a sequence from a seed.
+#[derive(Debug)]
+struct Draws(AtomicU64);
+
+impl Default for Draws {
+    fn default() -> Self {
+        Self(AtomicU64::new(fastrand::u64(..)))
+    }
+}
+
+impl Draws {
+    fn next(&self) -> Draw {
+        Draw(self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed))
+    }
+}
+
+/// Whom an attempt may go to.
 #[derive(Clone, Debug)]
-pub struct Routing<S> {
-    inner: S,
+pub struct Ask {
+    /// The group, or the one deployment.
+    pub target: Target,
+    /// Deployments that were tried for the request; they are left out.
+    pub tried: SmallVec<[DeploymentId; 4]>,
+    /// Whether they may be tried again when nobody else is left.
+    pub again: bool,
 }
 
-impl<S> Routing<S> {
-    /// Routes to `inner`.
-    pub fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
-impl<S> Service<Arc<Call>> for Routing<S>
-where
-    S: Service<Attempt, Error = Failure>,
-    S::Future: Send + 'static,
-    S::Response: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = Failure;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, Failure>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, call: Arc<Call>) -> Self::Future {
-        match choose(&call, fastrand::f64()) {
-            Ok(deployment) => Box::pin(self.inner.call(Attempt { call, deployment })),
-            Err(failure) => Box::pin(std::future::ready(Err(failure))),
+impl Ask {
+    /// A first attempt.
+    pub fn first(target: Target) -> Self {
+        Self {
+            target,
+            tried: SmallVec::new(),
+            again: true,
         }
     }
 }
 
-/// Chooses among the deployments that can be asked. A pure function of the call, its table and the
-/// `draw`, a number from 0 up to but not including 1.
-pub fn choose(call: &Call, draw: f64) -> Result<DeploymentId, Failure> {
-    let group = match call.target {
-        Target::Deployment(deployment) if call.live.endpoint(deployment).served => {
-            return Ok(deployment);
-        }
-        Target::Deployment(deployment) => return Err(unserved(call, [deployment].into_iter())),
-        Target::Group(group) => &call.live.routes().groups[usize::from(group.0)],
-    };
-    if group.members.is_empty() {
-        let group = group.name.to_string();
-        return Err(Failure::NoDeployment {
-            group,
-            why: NoDeployment::Empty,
-        });
+impl Router {
+    /// A router that knows nothing yet, with a random seed.
+    pub fn new() -> Self {
+        Self::default()
     }
-    let served = group
-        .members
-        .iter()
-        .filter(|member| call.live.endpoint(member.deployment).served);
-    let first = served.clone().map(|member| member.order).min();
-    let candidates = served
-        .filter(|member| Some(member.order) == first)
-        .map(|member| {
-            let limits = &call.live.deployment(member.deployment).limits;
-            Candidate {
-                deployment: member.deployment,
-                weight: member.weight,
-                rpm: limits.rpm,
-                tpm: limits.tpm,
+
+    /// A router whose draws follow from `seed`: the same requests in the same order and at the same
+    /// times go to the same deployments.
+    pub fn seeded(seed: u64) -> Self {
+        Self(Arc::new(Shared {
+            draws: Draws(AtomicU64::new(seed)),
+            ..Shared::default()
+        }))
+    }
+
+    /// Chooses a deployment for an attempt and books it until the ticket ends.
+    ///
+    /// Waits for nothing. Gives [`Failure::NoDeployment`] if nobody can be asked, which says why,
+    /// who rests, and when to come again.
+    pub fn pick(&self, call: &Call, ask: &Ask) -> Result<Ticket, Failure> {
+        let board = self.board(&call.live);
+        let row = board.row(ask.target);
+        let asked = Asked::read(call, &board, row);
+        let facts = asked.facts(call, &ask.tried, ask.again);
+        let limits = Checks::new(&board, row, &facts).keeps_limits();
+        let shared = &*self.0;
+        let mut spare = None;
+        let mut kept = shared.decisions.begin();
+        let entry: &mut Entry = match &mut kept {
+            Some(kept) => kept,
+            // Every slot is being read: this decision is not kept.
+            None => spare.get_or_insert_with(Entry::default),
+        };
+        entry.begin(call.id.as_bytes(), board.generation, ask.target);
+        for _ in 0..RACES {
+            let (now, draw) = (shared.clock.now(), shared.draws.next());
+            entry.note(&facts, now, draw);
+            board.look(row, facts.stream, now, &mut entry.seen);
+            let (seen, sheet) = (&entry.seen, &mut entry.sheet);
+            let decision = decide::decide(&board, ask.target, seen, draw, &facts, sheet);
+            let Some(at) = decision.at else { break };
+            let booking = Booking {
+                now,
+                stream: facts.stream,
+                tokens: facts.reserve(&seen[usize::from(at)]),
+                limits,
+                direct: row.direct,
+                number: entry.number,
+            };
+            if let Some(ticket) = Ticket::book(&self.0, &board, (ask.target, at), booking) {
+                return Ok(ticket);
             }
-        });
-    simple_shuffle(candidates, draw)
-        .ok_or_else(|| unserved(call, group.members.iter().map(|member| member.deployment)))
-}
+        }
+        let now = shared.clock.now();
+        Err(unavailable(&board, ask.target, entry, &facts, now))
+    }
 
-fn unserved(call: &Call, deployments: impl Iterator<Item = DeploymentId>) -> Failure {
-    let mut providers: Vec<_> = deployments
-        .map(|id| &*call.live.deployment(id).provider.name)
-        .collect();
-    providers.sort_unstable();
-    providers.dedup();
-    Failure::NoDeployment {
-        group: call.group_name().to_owned(),
-        why: NoDeployment::Unserved {
-            providers: providers.join(", "),
-        },
+    /// The board of a table, made when the table is first seen.
+    pub fn board(&self, live: &Live) -> Arc<Board> {
+        let generation = live.generation();
+        let of = |boards: &[Arc<Board>]| {
+            let found = boards.iter().find(|board| board.generation == generation);
+            found.map(Arc::clone)
+        };
+        if let Some(board) = of(&self.0.boards.load()) {
+            return board;
+        }
+        let _building = self
+            .0
+            .building
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let boards = self.0.boards.load();
+        if let Some(board) = of(&boards) {
+            return board;
+        }
+        let newest = boards.first();
+        let served = |id| live.endpoint(id).served;
+        let board = Arc::new(Board::new(
+            live.routes(),
+            generation,
+            &served,
+            &self.0.registry,
+            newest.map(|board| &**board),
+        ));
+        let mut kept: Vec<_> = boards.iter().map(Arc::clone).collect();
+        kept.push(Arc::clone(&board));
+        kept.sort_unstable_by_key(|board| std::cmp::Reverse(board.generation));
+        kept.truncate(BOARDS);
+        self.0.boards.store(Arc::new(kept));
+        self.0.registry.sweep();
+        board
+    }
+
+    /// The decisions that are kept.
+    pub fn decisions(&self) -> &Decisions {
+        &self.0.decisions
+    }
+
+    /// The router's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Puts a deployment out of service for a time, or back into service; whether it is known.
+    pub fn rest(&self, live: &Live, id: &str, time: Option<Duration>) -> bool {
+        let board = self.board(live);
+        let Some(deployment) = board.deployment(id) else {
+            return false;
+        };
+        let stats = board.stats(deployment);
+        match time {
+            Some(time) => stats.cool(self.0.clock.now().plus(time), Why::Told),
+            None => stats.restore(),
+        }
+        true
     }
 }

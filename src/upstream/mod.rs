@@ -18,7 +18,8 @@ use http_body_util::{BodyExt, Limited};
 use tower::Service;
 
 pub use self::client::{Client, Reply};
-pub use self::relay::{Relay, StreamEnd, StreamOutcome};
+pub use self::relay::Relay;
+pub use crate::call::{StreamEnd, StreamOutcome};
 use crate::call::{Answer, AnswerBody, Attempt};
 use crate::error::{Failure, NoDeployment, UpstreamFault, UpstreamKind};
 

@@ -3,7 +3,7 @@
 //! The relay reads the provider's body, passes it through the [`Rewriter`], and sees to it that the
 //! caller's stream never ends in silence: a cut, a stall or an error after the first event becomes
 //! a last `data: {"error": …}` event. Dropping it ends the upstream request. However it ends,
-//! [`on_end`](Relay::on_end) is told once.
+//! those whom [`on_end`](Ends::on_end) named are told once.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -16,41 +16,17 @@ use super::client::Reply;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use pointsman_routes::table::DeploymentId;
+use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep};
 
 use super::openai::response;
 use super::openai::stream::{Broken, Rewriter};
 use super::{fault_of, mock};
-use crate::call::{Call, Usage};
+use crate::call::{Call, Ends, OnEnd, StreamEnd, StreamOutcome};
 use crate::error::{Failure, UpstreamKind};
 
 /// How long a provider may be silent between two chunks, if its whole deadline is not shorter.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// What came of a stream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StreamEnd {
-    /// How it ended.
-    pub outcome: StreamOutcome,
-    /// The last usage that the provider told.
-    pub usage: Option<Usage>,
-    /// When the first event was there.
-    pub first_event: Option<Instant>,
-}
-
-/// How a stream ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StreamOutcome {
-    /// As it should.
-    Complete,
-    /// The provider failed after the first event; the caller was told.
-    Failed(Failure),
-    /// The caller went away.
-    Dropped,
-}
-
-/// Called once, when the stream has ended or was dropped.
-pub type OnEnd = Box<dyn FnOnce(StreamEnd) + Send>;
 
 /// A provider's stream, as the caller gets it.
 pub struct Relay {
@@ -65,7 +41,7 @@ pub struct Relay {
     idle_after: Duration,
     last_chunk: Instant,
     first_event: Option<Instant>,
-    on_end: Option<OnEnd>,
+    on_end: SmallVec<[OnEnd; 2]>,
     state: State,
 }
 
@@ -113,14 +89,9 @@ impl Relay {
             idle_after,
             last_chunk: now,
             first_event: None,
-            on_end: None,
+            on_end: SmallVec::new(),
             state: State::Reading,
         }
-    }
-
-    /// Tells `told` when the stream has ended.
-    pub fn on_end(&mut self, told: OnEnd) {
-        self.on_end = Some(told);
     }
 
     /// Waits until the first data event is there, so that a failure before it can still be told
@@ -267,14 +238,24 @@ impl Relay {
     }
 
     fn end(&mut self, outcome: StreamOutcome) {
-        if let Some(told) = self.on_end.take() {
-            let usage = self.rewriter.progress().usage;
-            told(StreamEnd {
-                outcome,
-                usage,
-                first_event: self.first_event,
-            });
+        let told = std::mem::take(&mut self.on_end);
+        if told.is_empty() {
+            return;
         }
+        let end = StreamEnd {
+            outcome,
+            usage: self.rewriter.progress().usage,
+            first_event: self.first_event,
+        };
+        for told in told {
+            told(end.clone());
+        }
+    }
+}
+
+impl Ends for Relay {
+    fn on_end(&mut self, told: OnEnd) {
+        self.on_end.push(told);
     }
 }
 

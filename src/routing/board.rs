@@ -1,0 +1,389 @@
+//! What the router makes of a table, once: for each model group the row of its deployments, with
+//! all that a decision needs of them side by side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use pointsman_routes::table::{
+    Capabilities, Deployment, DeploymentId, Facts as ModelFacts, Mode, Routes, Strategy, Target,
+};
+use regex_lite::Regex;
+
+use super::cooldown::Rules;
+use super::moment::Moment;
+use super::options::Options;
+use super::state::{Keeping, Reads, Registry, Seen, Stat, Stats};
+
+/// A deployment as a member of a group.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Which deployment.
+    pub deployment: DeploymentId,
+    /// Priority level; the lowest with anybody left is chosen from.
+    pub order: u32,
+    /// `weight`.
+    pub weight: Option<f64>,
+    /// `rpm`.
+    pub rpm: Option<u64>,
+    /// `tpm`.
+    pub tpm: Option<u64>,
+    /// Requests at once.
+    pub parallel: Option<u32>,
+    /// Longest prompt, in tokens.
+    pub window: Option<u64>,
+    /// Dollars per token of prompts and of answers, where both are known.
+    pub price: Option<(f64, f64)>,
+    /// What it can do, if that is known.
+    pub capabilities: Option<Capabilities>,
+    /// Kind of work, if that is known.
+    pub mode: Option<Mode>,
+    /// Seconds that a whole answer is said to take, before there are samples.
+    pub prior: Option<f32>,
+    /// `cooldown_time` of its own.
+    pub cooldown: Option<Duration>,
+    /// Whether this build speaks its protocol.
+    pub served: bool,
+    /// Distance between two turns in a round robin.
+    pub stride: u64,
+}
+
+/// What is rarely looked at of a deployment.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    /// `model_info.id`.
+    pub id: Box<str>,
+    /// `region_name`.
+    pub region: Option<Box<str>>,
+    /// `team_id`.
+    pub team: Option<Box<str>>,
+    /// `tags`.
+    pub tags: Box<[Box<str>]>,
+    /// `tag_regex`.
+    pub agents: Vec<Regex>,
+    /// Free capability words.
+    pub words: Box<[Box<str>]>,
+    /// The model as its provider knows it.
+    pub model: Box<str>,
+    /// Who answers.
+    pub provider: Box<str>,
+}
+
+/// A model group, as it is chosen from.
+#[derive(Debug)]
+pub struct Row {
+    /// The group's name, or the deployment's id.
+    pub name: Box<str>,
+    /// Who may answer.
+    pub seats: Box<[Seat]>,
+    /// How one of them is chosen.
+    pub strategy: Strategy,
+    /// What of their state that needs.
+    pub reads: Reads,
+    /// Whether there is somewhere else to go.
+    pub fallback: bool,
+    /// Called by the deployment's id: nobody else is meant.
+    pub direct: bool,
+    /// Whether a deployment of it belongs to a team.
+    pub teams: bool,
+    /// Whether its deployments have more than one `order`.
+    pub levels: bool,
+    turns: Arc<Turns>,
+}
+
+/// The turns of a round robin.
+#[derive(Debug, Default)]
+struct Turns {
+    /// The turn that was taken last.
+    now: AtomicU64,
+    next: Box<[AtomicU64]>,
+}
+
+/// A table, as the router uses it.
+#[derive(Debug)]
+pub struct Board {
+    /// The table's number.
+    pub generation: u64,
+    /// What the file says of routing as a whole.
+    pub options: Options,
+    /// When a deployment rests.
+    pub rules: Rules,
+    rows: Box<[Row]>,
+    single: Box<[Row]>,
+    labels: Box<[Labels]>,
+    stats: Box<[Arc<Stats>]>,
+}
+
+/// Turns are counted in this fraction of a share.
+pub(super) const TURN: u64 = 1 << 40;
+
+impl Board {
+    /// Makes it; `served` tells whether a deployment can be asked by this build. Statistics come
+    /// from `registry`; turns of round robins that have not changed from `before`.
+    pub fn new(
+        routes: &Routes,
+        generation: u64,
+        served: &dyn Fn(DeploymentId) -> bool,
+        registry: &Registry,
+        before: Option<&Self>,
+    ) -> Self {
+        let options = Options::read(routes);
+        let ids = || {
+            (0..=u16::MAX)
+                .map(DeploymentId)
+                .zip(routes.deployments.iter())
+        };
+        let seat = |id: DeploymentId, deployment: &Deployment| {
+            Seat::new(id, deployment, &options, served(id))
+        };
+        let last_resort = !routes.router.default_fallbacks.is_empty();
+        let rows = routes.groups.iter().map(|group| {
+            let seats: Vec<Seat> = group
+                .members
+                .iter()
+                .filter_map(|member| {
+                    let deployment = routes.deployments.get(usize::from(member.deployment.0))?;
+                    let mut seat = seat(member.deployment, deployment);
+                    seat.weight = member.weight;
+                    seat.order = member.order;
+                    seat.stride = stride(member.weight);
+                    Some(seat)
+                })
+                .collect();
+            let strategy = group.strategy.as_ref().unwrap_or(&routes.router.strategy);
+            let fallback = last_resort || !group.fallbacks.is_empty();
+            Row::new(&group.name, seats, strategy, &options, fallback)
+        });
+        let mut rows: Box<[Row]> = rows.collect();
+        let single = ids().map(|(id, deployment)| {
+            let mut row = Row::new(
+                &deployment.id,
+                vec![seat(id, deployment)],
+                &Strategy::SimpleShuffle,
+                &options,
+                last_resort,
+            );
+            row.direct = true;
+            row
+        });
+        let board = Self {
+            generation,
+            rules: Rules::read(routes),
+            single: single.collect(),
+            labels: routes.deployments.iter().map(Labels::new).collect(),
+            stats: routes
+                .deployments
+                .iter()
+                .map(|one| registry.of(&one.id, one.quota_group.as_deref()))
+                .collect(),
+            rows: Box::default(),
+            options,
+        };
+        let mut board = board;
+        for row in rows.iter_mut().chain(&mut board.single) {
+            let labels = |seat: &Seat| &board.labels[usize::from(seat.deployment.0)];
+            row.teams = row.seats.iter().any(|seat| labels(seat).team.is_some());
+        }
+        if let Some(before) = before {
+            for row in &mut rows {
+                board.keep_turns(row, before);
+            }
+        }
+        Self { rows, ..board }
+    }
+
+    /// A group or a deployment, as it is chosen from.
+    pub fn row(&self, target: Target) -> &Row {
+        match target {
+            Target::Group(group) => &self.rows[usize::from(group.0)],
+            Target::Deployment(deployment) => &self.single[usize::from(deployment.0)],
+        }
+    }
+
+    /// Every group.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// What is rarely looked at.
+    pub fn labels(&self, deployment: DeploymentId) -> &Labels {
+        &self.labels[usize::from(deployment.0)]
+    }
+
+    /// What is known of a deployment.
+    pub fn stats(&self, deployment: DeploymentId) -> &Arc<Stats> {
+        &self.stats[usize::from(deployment.0)]
+    }
+
+    /// The deployment with this id.
+    pub fn deployment(&self, id: &str) -> Option<DeploymentId> {
+        let at = self.labels.iter().position(|labels| &*labels.id == id)?;
+        u16::try_from(at).ok().map(DeploymentId)
+    }
+
+    /// Copies the state of a row's deployments into `seen`, one after the other. Takes no lock,
+    /// and allocates only to make `seen` larger.
+    pub fn look(&self, row: &Row, stream: bool, now: Moment, seen: &mut Vec<Seen>) {
+        seen.clear();
+        let turning = matches!(row.strategy, Strategy::WeightedRoundRobin);
+        for (at, seat) in row.seats.iter().enumerate() {
+            let mut one = self.stats(seat.deployment).look(row.reads, stream, now);
+            if turning {
+                one.turn = row.turn(at);
+            }
+            seen.push(one);
+        }
+    }
+
+    fn keep_turns(&self, row: &mut Row, before: &Self) {
+        let Some(old) = before.rows.iter().find(|old| old.name == row.name) else {
+            return;
+        };
+        let shares = |board: &Self, row: &Row| -> Vec<(Box<str>, u64)> {
+            let share = |seat: &Seat| (board.labels(seat.deployment).id.clone(), seat.stride);
+            row.seats.iter().map(share).collect()
+        };
+        if shares(self, row) == shares(before, old) {
+            row.turns = Arc::clone(&old.turns);
+        }
+    }
+}
+
+impl Row {
+    fn new(
+        name: &str,
+        seats: Vec<Seat>,
+        strategy: &Strategy,
+        options: &Options,
+        fallback: bool,
+    ) -> Self {
+        let limited = seats
+            .iter()
+            .any(|seat| seat.rpm.is_some() || seat.tpm.is_some());
+        let reads = Reads {
+            usage: limited || matches!(strategy, Strategy::Usage),
+            latency: match strategy {
+                Strategy::Latency | Strategy::Score { .. } => Some(options.latency_stat),
+                Strategy::PeakEwma => Some(Stat::Peak),
+                _ => None,
+            },
+            errors: matches!(strategy, Strategy::Score { .. }),
+        };
+        // The first turn is half a stride away, so that shares hold from the start.
+        let next = seats.iter().map(|seat| AtomicU64::new(seat.stride / 2));
+        let turns = Turns {
+            now: AtomicU64::new(0),
+            next: next.collect(),
+        };
+        Self {
+            name: name.into(),
+            strategy: strategy.clone(),
+            reads,
+            fallback,
+            direct: false,
+            teams: false,
+            levels: seats.windows(2).any(|two| two[0].order != two[1].order),
+            turns: Arc::new(turns),
+            seats: seats.into(),
+        }
+    }
+
+    /// Whether nobody else is in it.
+    pub fn is_single(&self) -> bool {
+        self.seats.len() == 1
+    }
+
+    /// When a seat's turn comes. One that was away comes next and does not make up for its absence.
+    fn turn(&self, at: usize) -> u64 {
+        self.turns.next[at]
+            .load(Relaxed)
+            .max(self.turns.now.load(Relaxed))
+    }
+
+    /// Counts a turn that was taken.
+    pub fn took_turn(&self, at: usize) {
+        let turn = self.turn(at);
+        self.turns.now.fetch_max(turn, Relaxed);
+        let stride = self.seats[at].stride;
+        let next = &self.turns.next[at];
+        next.fetch_max(turn, Relaxed);
+        next.fetch_add(stride, Relaxed);
+    }
+}
+
+impl Seat {
+    fn new(id: DeploymentId, deployment: &Deployment, options: &Options, served: bool) -> Self {
+        let ModelFacts {
+            mode,
+            max_input_tokens,
+            capabilities,
+            known,
+            ..
+        } = deployment.facts;
+        let price = deployment.price.input.zip(deployment.price.output);
+        Self {
+            deployment: id,
+            order: deployment.order,
+            weight: deployment.weight,
+            rpm: deployment.limits.rpm,
+            tpm: deployment.limits.tpm,
+            parallel: deployment
+                .limits
+                .max_parallel_requests
+                .or(options.max_parallel),
+            window: max_input_tokens,
+            price: price.map(|(input, output)| (input.to_f64(), output.to_f64())),
+            capabilities: known.then_some(capabilities),
+            mode: mode.filter(|_| deployment.mock.is_none()),
+            prior: deployment.latency_prior.map(|prior| prior.as_secs_f32()),
+            cooldown: deployment.cooldown,
+            served,
+            stride: stride(deployment.weight),
+        }
+    }
+}
+
+/// No share has no turn.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float is cut off at the integer's ends"
+)]
+fn stride(weight: Option<f64>) -> u64 {
+    let weight = weight.unwrap_or(1.0);
+    if weight > 0.0 {
+        // Not above 2⁵², so that a turn does not overflow in any lifetime.
+        (TURN as f64 / weight).min(4_503_599_627_370_496.0) as u64
+    } else {
+        u64::MAX
+    }
+}
+
+impl Labels {
+    fn new(deployment: &Deployment) -> Self {
+        let boxed = |list: &[pointsman_routes::table::Text]| -> Box<[Box<str>]> {
+            list.iter().map(|one| (**one).into()).collect()
+        };
+        Self {
+            id: (*deployment.id).into(),
+            region: deployment.region.as_deref().map(Into::into),
+            team: deployment.team.as_deref().map(Into::into),
+            tags: boxed(&deployment.tags),
+            agents: deployment
+                .tag_regex
+                .iter()
+                .filter_map(|pattern| Regex::new(pattern).ok())
+                .collect(),
+            words: boxed(&deployment.capabilities),
+            model: (*deployment.model).into(),
+            provider: (*deployment.provider.name).into(),
+        }
+    }
+}
+
+impl Board {
+    /// How samples are kept.
+    pub fn keeping(&self) -> Keeping {
+        self.options.keeping
+    }
+}

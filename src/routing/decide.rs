@@ -1,0 +1,119 @@
+//! The decision: who is asked.
+//!
+//! [`decide`] is a pure function of the table, the state of the deployments at a moment, a random draw
+//! and the facts of the request. The same arguments give the same [`Decision`], so a decision
+//! that was kept can be made again.
+
+use pointsman_routes::table::{DeploymentId, Target};
+
+use super::board::Board;
+use super::facts::Facts;
+use super::filter::{Checks, Exclusion};
+use super::moment::Draw;
+use super::state::Seen;
+use super::strategy::{self, Candidates};
+
+/// What a decision wrote down: for each position of the row why it was left out, or its score. Used
+/// again and again, so that a decision allocates nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sheet {
+    /// Why each was left out; `None` could have been asked.
+    pub exclusions: Vec<Option<Exclusion>>,
+    /// The strategy's score of each that could be asked, lower is better; what it means is told at
+    /// the strategy.
+    pub scores: Vec<f32>,
+    /// The positions of those that could be asked.
+    pub eligible: Vec<u16>,
+    /// The position of the one that is.
+    pub chosen: Option<u16>,
+}
+
+/// A decision and how it came about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision<'a> {
+    /// Who is asked; `None` if nobody can be.
+    pub choice: Option<DeploymentId>,
+    /// Its position in the row.
+    pub at: Option<u16>,
+    /// What was looked at.
+    pub record: &'a Sheet,
+}
+
+/// Decides who of `target` is asked. `seen` is the state of the row's deployments, as
+/// [`Board::look`] copied it at some moment; the time is in it.
+///
+/// Deployments that were tried for this request are left out, or, if `facts.again` is set, asked
+/// again when nobody else is left. Of those that could be asked only the ones of the lowest `order`
+/// are looked at by the strategy.
+pub fn decide<'s>(
+    board: &Board,
+    target: Target,
+    seen: &[Seen],
+    draw: Draw,
+    facts: &Facts<'_>,
+    sheet: &'s mut Sheet,
+) -> Decision<'s> {
+    let row = board.row(target);
+    sheet.begin(row.seats.len());
+    let found = sheet.sift(board, target, seen, facts);
+    if !found && facts.again && !facts.tried.is_empty() {
+        let fresh = Facts {
+            tried: &[],
+            ..*facts
+        };
+        sheet.begin(row.seats.len());
+        sheet.sift(board, target, seen, &fresh);
+    }
+    let mut candidates = Candidates {
+        eligible: &sheet.eligible,
+        seats: &row.seats,
+        seen,
+        scores: &mut sheet.scores,
+    };
+    sheet.chosen = strategy::choose(board, row, &mut candidates, facts, draw);
+    Decision {
+        choice: sheet.chosen.map(|at| row.seats[usize::from(at)].deployment),
+        at: sheet.chosen,
+        record: sheet,
+    }
+}
+
+impl Sheet {
+    fn begin(&mut self, count: usize) {
+        self.exclusions.clear();
+        self.exclusions.resize(count, None);
+        self.scores.clear();
+        self.scores.resize(count, 0.0);
+        self.eligible.clear();
+        self.chosen = None;
+    }
+
+    /// Notes who can be asked and who cannot; whether there is anybody.
+    fn sift(&mut self, board: &Board, target: Target, seen: &[Seen], facts: &Facts<'_>) -> bool {
+        let row = board.row(target);
+        let checks = Checks::new(board, row, facts);
+        let mut lowest = u32::MAX;
+        for (at, (seat, seen)) in (0_u16..).zip(row.seats.iter().zip(seen)) {
+            let exclusion = checks.exclusion(seat, seen);
+            self.exclusions[usize::from(at)] = exclusion;
+            if exclusion.is_some() {
+                continue;
+            }
+            if seat.order < lowest {
+                lowest = seat.order;
+                self.eligible.clear();
+            }
+            if seat.order == lowest {
+                self.eligible.push(at);
+            }
+        }
+        if row.levels {
+            for (seat, exclusion) in row.seats.iter().zip(&mut self.exclusions) {
+                if seat.order > lowest && exclusion.is_none() {
+                    *exclusion = Some(Exclusion::Order(lowest));
+                }
+            }
+        }
+        !self.eligible.is_empty()
+    }
+}

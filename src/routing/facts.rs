@@ -1,0 +1,78 @@
+//! What a decision knows of the request.
+
+use pointsman_routes::table::{Capabilities, DeploymentId};
+
+use super::state::Seen;
+use crate::call::Route;
+
+/// What a decision knows of the request: nothing of what it says.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// What is asked for.
+    pub route: Route,
+    /// It wants a stream.
+    pub stream: bool,
+    /// Tokens of its prompt.
+    pub prompt: Prompt,
+    /// Longest answer that it takes, in tokens, if it says.
+    pub max_output: Option<u64>,
+    /// What it cannot do without.
+    pub needs: Capabilities,
+    /// Words of the file's own (`metadata.capabilities`) that it asks for.
+    pub words: &'a [&'a str],
+    /// Its tags.
+    pub tags: &'a [&'a str],
+    /// Its `User-Agent`.
+    pub user_agent: Option<&'a str>,
+    /// Where it may be answered (`allowed_model_region`).
+    pub region: Option<&'a str>,
+    /// The caller's team.
+    pub team: Option<&'a str>,
+    /// A digest of its session, if requests of a session are to stay together.
+    pub session: Option<u64>,
+    /// Deployments that were tried for it.
+    pub tried: &'a [DeploymentId],
+    /// Whether a deployment may be tried again when all others are out.
+    pub again: bool,
+}
+
+/// How many tokens a prompt has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Tokens.
+    pub tokens: u64,
+    /// Whether they were counted with the model's own vocabulary; else it is an estimate.
+    pub exact: bool,
+}
+
+impl Facts<'_> {
+    /// Tokens to be reserved at a deployment: the prompt, and the longest answer that the request
+    /// takes, or what the deployment's answers may well take.
+    pub fn reserve(&self, seen: &Seen) -> u64 {
+        let answer = match self.route {
+            Route::Embeddings => 0,
+            Route::Chat | Route::Completions => self.max_output.unwrap_or(seen.answer.into()),
+        };
+        self.prompt.tokens.saturating_add(answer)
+    }
+
+    /// Of a plain request.
+    pub const PLAIN: Self = Self {
+        route: Route::Chat,
+        stream: false,
+        prompt: Prompt {
+            tokens: 0,
+            exact: false,
+        },
+        max_output: None,
+        needs: Capabilities::NONE,
+        words: &[],
+        tags: &[],
+        user_agent: None,
+        region: None,
+        team: None,
+        session: None,
+        tried: &[],
+        again: false,
+    };
+}

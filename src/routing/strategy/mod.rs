@@ -1,0 +1,141 @@
+//! The strategies: which of several deployments that could be asked.
+//!
+//! Each is a pure function of the candidates, the draw and the request's facts. It gives every
+//! candidate a score, lower is better, and one of those with the best score is chosen; scores are
+//! kept in the decision's record. Which figures a strategy sees is written at its function.
+
+mod balance;
+mod latency;
+mod price;
+mod shuffle;
+
+use pointsman_routes::table::Strategy;
+
+use super::board::{Board, Row, Seat};
+use super::facts::Facts;
+use super::moment::Draw;
+use super::state::Seen;
+
+/// The deployments that could be asked, by their positions in the row.
+#[derive(Debug)]
+pub struct Candidates<'a> {
+    /// Their positions.
+    pub eligible: &'a [u16],
+    /// The row that they stand in.
+    pub seats: &'a [Seat],
+    /// Their state.
+    pub seen: &'a [Seen],
+    /// A score for each position of the row.
+    pub scores: &'a mut [f32],
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Its position in the row.
+    pub at: u16,
+    /// What the table says of it.
+    pub seat: &'a Seat,
+    /// Its state.
+    pub seen: &'a Seen,
+}
+
+impl<'a> Candidates<'a> {
+    /// Each of them, in the order of the row.
+    pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> + Clone + use<'a> {
+        let (seats, seen) = (self.seats, self.seen);
+        self.eligible.iter().map(move |at| Candidate {
+            at: *at,
+            seat: &seats[usize::from(*at)],
+            seen: &seen[usize::from(*at)],
+        })
+    }
+
+    /// The candidate at this place among them.
+    fn nth(&self, place: usize) -> Option<Candidate<'a>> {
+        let at = *self.eligible.get(place)?;
+        Some(Candidate {
+            at,
+            seat: &self.seats[usize::from(at)],
+            seen: &self.seen[usize::from(at)],
+        })
+    }
+
+    /// Scores every candidate.
+    fn score(&mut self, score: impl Fn(Candidate<'a>) -> f32) {
+        for candidate in self.iter() {
+            self.scores[usize::from(candidate.at)] = score(candidate);
+        }
+    }
+
+    /// One of those whose score is not above the lowest by more than the share `buffer` of it.
+    fn lowest(&self, buffer: f32, draw: Draw, use_: u64) -> Option<u16> {
+        let score = |at: &u16| self.scores[usize::from(*at)];
+        let best = self
+            .eligible
+            .iter()
+            .map(score)
+            .fold(f32::INFINITY, f32::min);
+        let bound = best + best.abs() * buffer;
+        let near = |at: &&u16| score(at) <= bound;
+        let count = self.eligible.iter().filter(near).count();
+        let mut chosen = self.eligible.iter().filter(near);
+        chosen.nth(draw.below(count, use_)).copied()
+    }
+}
+
+/// The uses of a draw, so that one choice by chance does not follow from another.
+mod chance {
+    pub(super) const TIE: u64 = 0;
+    pub(super) const EXPLORE: u64 = 1;
+    pub(super) const SECOND: u64 = 2;
+    pub(super) const THIRD: u64 = 3;
+}
+
+/// Chooses by the row's strategy. `None` only if there is no candidate.
+pub fn choose(
+    board: &Board,
+    row: &Row,
+    candidates: &mut Candidates<'_>,
+    facts: &Facts<'_>,
+    draw: Draw,
+) -> Option<u16> {
+    let options = &board.options;
+    if candidates.eligible.len() < 2 {
+        return candidates.eligible.first().copied();
+    }
+    if let Some(session) = facts.session {
+        return shuffle::by_session(candidates, session);
+    }
+    if options
+        .context_threshold
+        .is_some_and(|threshold| facts.prompt.tokens > threshold)
+    {
+        return price::largest_window(candidates, draw);
+    }
+    if let Some(threshold) = options.cost_threshold
+        && let Some(cheapest) = price::cheapest_below(candidates, facts, threshold, draw)
+    {
+        return Some(cheapest);
+    }
+    match row.strategy {
+        Strategy::SimpleShuffle => shuffle::simple(candidates, draw),
+        Strategy::LeastBusy => balance::least_busy(candidates, draw),
+        Strategy::Latency => latency::lowest(candidates, facts, options.latency_buffer, draw),
+        Strategy::Cost => price::lowest(candidates, draw),
+        Strategy::Usage => balance::least_used(candidates, options.usage_rank, draw),
+        Strategy::WeightedRoundRobin => balance::next_turn(candidates),
+        Strategy::Capability => price::least_overqualified(candidates, facts, draw),
+        Strategy::PeakEwma => latency::peak_ewma(candidates, facts, draw),
+        Strategy::Score {
+            latency,
+            cost,
+            errors,
+        } => latency::score(candidates, facts, [latency, cost, errors], draw),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven digits are enough")]
+fn narrow(number: f64) -> f32 {
+    number as f32
+}

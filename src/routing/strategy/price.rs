@@ -1,0 +1,70 @@
+//! By price, window and ability.
+
+use super::{Candidate, Candidates, chance, narrow};
+use crate::routing::facts::Facts;
+use crate::routing::moment::Draw;
+
+/// What LiteLLM takes an unknown price for, in dollars per token of prompt and answer together.
+const UNKNOWN: f64 = 10.0;
+
+/// `cost-based-routing`: the lowest sum of a prompt token's and an answer token's price; ties at
+/// random. An unknown price is higher than any.
+pub(super) fn lowest(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
+    candidates.score(|one| narrow(per_token(one)));
+    candidates.lowest(0.0, draw, chance::TIE)
+}
+
+fn per_token(one: Candidate<'_>) -> f64 {
+    one.seat
+        .price
+        .map_or(UNKNOWN, |(input, output)| input + output)
+}
+
+/// `cost_threshold`: the cheapest for this request, if that costs less than so many dollars.
+pub(super) fn cheapest_below(
+    candidates: &mut Candidates<'_>,
+    facts: &Facts<'_>,
+    threshold: f64,
+    draw: Draw,
+) -> Option<u16> {
+    candidates.score(|one| {
+        one.seat.price.map_or(f32::INFINITY, |(input, output)| {
+            let answer = facts.max_output.unwrap_or(one.seen.answer.into());
+            narrow(input * float(facts.prompt.tokens) + output * float(answer))
+        })
+    });
+    let chosen = candidates.lowest(0.0, draw, chance::TIE)?;
+    let cost = f64::from(candidates.scores[usize::from(chosen)]);
+    (cost < threshold).then_some(chosen)
+}
+
+/// `context_threshold`: the largest window; ties at random. An unknown one is the smallest.
+pub(super) fn largest_window(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
+    candidates.score(|one| -narrow(float(one.seat.window.unwrap_or(0))));
+    candidates.lowest(0.0, draw, chance::TIE)
+}
+
+/// `capability-based`: of those that can do what the request needs the one that can do the least
+/// beyond it, then the cheapest, so that able models are left for those who need them. One of which
+/// nothing is known comes last.
+pub(super) fn least_overqualified(
+    candidates: &mut Candidates<'_>,
+    facts: &Facts<'_>,
+    draw: Draw,
+) -> Option<u16> {
+    candidates.score(|one| {
+        let surplus = one
+            .seat
+            .capabilities
+            .map_or(u32::BITS, |has| has.without(facts.needs).0.count_ones());
+        // Dollars per million tokens, bent below one: they only part those of equal ability.
+        let dollars = per_token(one) * 1e6;
+        narrow(f64::from(surplus) + dollars / (10.0 + dollars))
+    });
+    candidates.lowest(0.0, draw, chance::TIE)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate needs no more")]
+fn float(number: u64) -> f64 {
+    number as f64
+}
