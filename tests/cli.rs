@@ -52,6 +52,44 @@ async fn check_is_content_with_a_right_file() {
 }
 
 #[tokio::test]
+async fn check_tells_every_mistake_with_its_place() {
+    let wrong = RIGHT
+        .replace("[smart]", "[smrat]")
+        .replace("rpm: 60", "rmp: 60");
+    let exit = run(&["check", "FILE"], &wrong).await;
+    assert_eq!(exit.code(), Some(1), "{}", exit.log);
+    for part in [
+        "config.yaml:10:",
+        "rmp",
+        "config.yaml:12:",
+        "smrat",
+        "smart",
+        "^",
+    ] {
+        assert!(exit.log.contains(part), "{part} in {}", exit.log);
+    }
+}
+
+#[tokio::test]
+async fn check_speaks_json_to_programs() {
+    let wrong = RIGHT.replace("[smart]", "[smrat]");
+    let exit = run(&["check", "--json", "FILE"], &wrong).await;
+    assert_eq!(exit.code(), Some(1), "{}", exit.log);
+    let report: Value = serde_json::from_str(&exit.log).unwrap_or_else(|_| panic!("{}", exit.log));
+    assert!(report.to_string().contains("smrat"), "{report}");
+    let exit = run(&["check", "--json", "FILE"], RIGHT).await;
+    assert_eq!(exit.code(), Some(0), "{}", exit.log);
+    serde_json::from_str::<Value>(&exit.log).unwrap_or_else(|_| panic!("{}", exit.log));
+}
+
+#[tokio::test]
+async fn check_of_a_file_that_is_not_there_fails() {
+    let exit = gateway!().arg("check").arg("/nowhere/x.yaml").run().await;
+    assert_eq!(exit.code(), Some(1), "{}", exit.log);
+    assert!(exit.log.contains("/nowhere/x.yaml"), "{}", exit.log);
+}
+
+#[tokio::test]
 async fn routes_shows_groups_chains_and_missing_keys() {
     let exit = run(&["routes", "FILE"], RIGHT).await;
     assert_eq!(exit.code(), Some(0), "{}", exit.log);
