@@ -62,17 +62,17 @@ fn find(bencher: Bencher<'_, '_>, kind: &str, names: &[&str]) {
     });
 }
 
-#[divan::bench(args = ["compiled", "loaded"])]
+#[divan::bench(args = ["compiled", "loaded"], sample_size = 10_000)]
 fn known(bencher: Bencher<'_, '_>, kind: &str) {
     find(bencher, kind, &KNOWN);
 }
 
-#[divan::bench(args = ["compiled", "loaded"])]
+#[divan::bench(args = ["compiled", "loaded"], sample_size = 10_000)]
 fn unknown(bencher: Bencher<'_, '_>, kind: &str) {
     find(bencher, kind, &UNKNOWN);
 }
 
-#[divan::bench(args = ["compiled", "loaded"])]
+#[divan::bench(args = ["compiled", "loaded"], sample_size = 10_000)]
 fn wildcard(bencher: Bencher<'_, '_>, kind: &str) {
     find(bencher, kind, &WILD);
 }
