@@ -57,7 +57,8 @@ impl<S> Layer<S> for Nothing {
     }
 }
 
-bench!(noop, Nothing, request);
+bench!(noop, noop_without_headers, Nothing, request);
+bench!(noop_without_headers, Nothing, bare);
 bench!(auth, common::auth(), request);
 bench!(token_bucket_two_scopes_of_two, common::bucket(), bare);
 bench!(
@@ -98,7 +99,7 @@ library_benchmark_group!(
     name = layers;
     config = gungraun::LibraryBenchmarkConfig::default()
         .tool(gungraun::Callgrind::default().entry_point(gungraun::EntryPoint::Custom("*::measured".to_owned())));
-    benchmarks = noop, auth, token_bucket_two_scopes_of_two, token_bucket_four_scopes_of_one,
+    benchmarks = noop, noop_without_headers, auth, token_bucket_two_scopes_of_two, token_bucket_four_scopes_of_one,
         token_bucket_with_headers, budget_of_four, cache_hit, retry_not_needed, metrics_red,
         metrics_all, six_cache_hit, six_cache_not_used
 );

@@ -1,5 +1,7 @@
 //! Starts each example as a user would and talks to it over a socket.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;

@@ -277,7 +277,7 @@ struct Entry {
 }
 
 impl Taken {
-    fn take(&mut self, now: u64, scope: &Scope) -> Result<Option<(Rate, Stamp)>, Limited> {
+    fn take(&mut self, now: u64, scope: &Scope) -> Result<Option<Stamp>, Limited> {
         let bucket = self.shared.enter(scope, now)?;
         let requests = match self.count(now, Unit::Requests, 1, scope, &bucket) {
             Ok(requests) => requests,
@@ -291,7 +291,7 @@ impl Taken {
                 // A full list cannot be: the demand is a list of the same length.
                 let kept = self.entries.push(Entry { bucket, tokens }).is_ok();
                 debug_assert!(kept, "there are as many places as scopes");
-                Ok(requests)
+                Ok(requests.map(|(_, stamp)| stamp))
             }
             Err(limited) => {
                 if let Some((rate, stamp)) = requests {
@@ -339,10 +339,11 @@ impl Taken {
     }
 
     /// Gives back what was taken from the first scopes of `take`: the next one has refused.
-    fn undo(&mut self, now: u64, requests: &mut Inline<Option<(Rate, Stamp)>>) {
-        for (Entry { bucket, tokens }, requests) in self.entries.drain().zip(requests.drain()) {
-            if let Some((rate, stamp)) = requests {
-                bucket.requests.refund(now, stamp, 1, &rate);
+    fn undo(&mut self, now: u64, take: &Take, requests: &mut Inline<Option<Stamp>>) {
+        let entries = self.entries.drain().zip(requests.drain());
+        for ((Entry { bucket, tokens }, request), scope) in entries.zip(take.scopes()) {
+            if let (Some(stamp), Some(rate)) = (request, &scope.requests) {
+                bucket.requests.refund(now, stamp, 1, rate);
             }
             if let Some((rate, stamp)) = tokens {
                 bucket.tokens.refund(now, stamp, self.tokens, &rate);
@@ -419,7 +420,7 @@ impl BucketStore for MemoryBuckets {
                     debug_assert!(kept, "there are as many places as scopes");
                 }
                 Err(limited) => {
-                    taken.undo(now, &mut requests);
+                    taken.undo(now, take, &mut requests);
                     return Soon::Now(Err(Denied::Limited(limited)));
                 }
             }

@@ -362,8 +362,9 @@ pub struct Limited {
     pub limit: u64,
     /// What is left of it; less than the request needs.
     pub remaining: u64,
-    /// How long until all of it is free: the end of the window, or an empty bucket. Zero for
-    /// parallel requests, whose end nobody knows.
+    /// How long until this window ends, or with GCRA until the bucket is full again. Zero for
+    /// parallel requests, whose end nobody knows. Of a sliding window a share still counts then,
+    /// so `retry_after` may be later.
     pub reset: Duration,
     /// How long until there is room for this request if no other comes; `None` if there never is,
     /// or nobody knows.
@@ -444,7 +445,7 @@ pub struct Standing {
     pub limit: u64,
     /// What is left of it.
     pub remaining: u64,
-    /// How long until all of it is free.
+    /// How long until this window ends, or with GCRA until the bucket is full again.
     pub reset: Duration,
 }
 
