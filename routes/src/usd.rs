@@ -1,6 +1,7 @@
 //! Money as an integer.
 
 use std::fmt;
+use std::time::Duration;
 
 /// An amount of money in units of 10⁻¹² US dollars.
 ///
@@ -95,28 +96,72 @@ impl Usd {
 impl fmt::Display for Usd {
     /// Dollars with as many decimals as needed and at least two: `0.00`, `1.50`, `0.0000025`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SCALE: u128 = 1_000_000_000_000;
-        let amount = self.0.unsigned_abs();
-        // Written in every header and log line, so the common range goes without 128-bit division.
-        let (whole, mut fraction) = match u64::try_from(amount) {
-            Ok(small) => (u128::from(small / SCALE as u64), small % SCALE as u64),
-            Err(_) => (amount / SCALE, (amount % SCALE) as u64),
+        f.write_str(&String::from_utf8_lossy(Decimal::default().dollars(*self)))
+    }
+}
+
+/// A decimal number as text, written without an allocation: for headers and log lines, of which
+/// each request has several.
+#[derive(Clone, Debug)]
+pub struct Decimal([u8; Self::LONGEST]);
+
+impl Default for Decimal {
+    fn default() -> Self {
+        Self([0; Self::LONGEST])
+    }
+}
+
+impl Decimal {
+    /// A sign, 39 digits and a point.
+    const LONGEST: usize = 41;
+
+    /// Dollars, as [`Usd`] prints them.
+    pub fn dollars(&mut self, amount: Usd) -> &[u8] {
+        self.write(amount.0.unsigned_abs(), 12, 2, amount.0 < 0)
+    }
+
+    /// Milliseconds with three decimals.
+    pub fn millis(&mut self, duration: Duration) -> &[u8] {
+        self.write(duration.as_micros(), 3, 3, false)
+    }
+
+    /// `units` of 10⁻ᵖˡᵃᶜᵉˢ, with zeros at the end cut down to `kept` decimals.
+    fn write(&mut self, units: u128, places: usize, kept: usize, negative: bool) -> &[u8] {
+        let mut at = Self::LONGEST;
+        let mut written = 0;
+        let mut put = |digit: u64| {
+            if written == places {
+                at -= 1;
+                self.0[at] = b'.';
+            }
+            at -= 1;
+            self.0[at] = b"0123456789"[usize::try_from(digit).unwrap_or(0)];
+            written += 1;
+            written
         };
-        let mut digits = *b".000000000000";
-        for place in digits[1..].iter_mut().rev() {
-            *place = b'0' + (fraction % 10) as u8;
-            fraction /= 10;
+        // Only what needs them goes through 128-bit divisions.
+        let mut large = units;
+        let mut small = loop {
+            match u64::try_from(large) {
+                Ok(small) => break small,
+                Err(_) => put(u64::try_from(large % 10).unwrap_or(0)),
+            };
+            large /= 10;
+        };
+        while put(small % 10) <= places || small >= 10 {
+            small /= 10;
         }
-        let needed = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(0) + 1;
-        let digits = std::str::from_utf8(&digits[..needed.max(3)]).unwrap_or_default();
-        if self.0 < 0 {
-            f.write_str("-")?;
+        if negative {
+            at -= 1;
+            self.0[at] = b'-';
         }
-        match whole {
-            0 => f.write_str("0")?,
-            whole => write!(f, "{whole}")?,
-        }
-        f.write_str(digits)
+        let droppable = Self::LONGEST - (places - kept);
+        let zeros = self.0[droppable..]
+            .iter()
+            .rev()
+            .take_while(|digit| **digit == b'0')
+            .count();
+        &self.0[at..Self::LONGEST - zeros]
     }
 }
 
@@ -157,5 +202,27 @@ mod tests {
         assert_eq!(Usd(1_500_000_000_000).to_string(), "1.50");
         assert_eq!(Usd(2_500_000).to_string(), "0.0000025");
         assert_eq!(Usd(-1).to_string(), "-0.000000000001");
+        assert_eq!(Usd(100_000_000_000_000).to_string(), "100.00");
+        assert_eq!(Usd(1_010_000_000_000).to_string(), "1.01");
+        assert_eq!(
+            Usd(i128::MIN).to_string(),
+            "-170141183460469231731687303.715884105728"
+        );
+    }
+
+    #[test]
+    fn durations_are_milliseconds_with_three_decimals() {
+        for (micros, text) in [
+            (0, "0.000"),
+            (1, "0.001"),
+            (12_345, "12.345"),
+            (1_000_070, "1000.070"),
+        ] {
+            let mut decimal = Decimal::default();
+            assert_eq!(
+                decimal.millis(Duration::from_micros(micros)),
+                text.as_bytes()
+            );
+        }
     }
 }

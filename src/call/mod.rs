@@ -204,11 +204,11 @@ impl From<crate::wire::openai::Usage> for Usage {
         Self {
             prompt: usage.prompt_tokens,
             completion: usage.completion_tokens,
-            cache_read: usage.prompt_tokens_details.cached_tokens,
+            cache_read: usage.cached_tokens,
             cache_write: 0,
-            reasoning: usage.completion_tokens_details.reasoning_tokens,
-            audio_input: usage.prompt_tokens_details.audio_tokens,
-            audio_output: usage.completion_tokens_details.audio_tokens,
+            reasoning: usage.reasoning_tokens,
+            audio_input: usage.prompt_audio_tokens,
+            audio_output: usage.completion_audio_tokens,
         }
     }
 }

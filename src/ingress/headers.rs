@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use pointsman_routes::usd::Usd;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pointsman_routes::usd::{Decimal, Usd};
 
 use crate::call::Call;
 use crate::live::Endpoint;
@@ -42,6 +42,11 @@ names! {
     SOURCE = "x-pointsman-error-source";
 }
 
+/// Tells an nginx in front not to hold events back.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// The content type of JSON.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 const NOTHING: HeaderValue = HeaderValue::from_static("0.0");
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 
@@ -86,13 +91,24 @@ passed! {
     "server"
 }
 
-/// Names the deployment that answered, and the table's version of things.
-pub fn push_names(headers: &mut HeaderMap, call: &Call, endpoint: &Endpoint) {
+/// The headers of an answer: what is the same for every answer of its deployment is made once and
+/// copied, the rest is written.
+pub fn of_answer(call: &Call, endpoint: &Endpoint, streamed: bool) -> HeaderMap {
+    let made = &endpoint.names.told[usize::from(streamed)];
+    let mut headers = made
+        .get_or_init(|| unchanging(call, endpoint, streamed))
+        .clone();
     headers.insert(CALL_ID, call.id.clone());
-    headers.insert(MODEL_ID, endpoint.names.id.clone());
-    headers.insert(MODEL_NAME, endpoint.names.model.clone());
-    headers.insert(API_BASE, endpoint.names.api_base.clone());
-    if let Some(region) = &endpoint.names.region {
+    headers
+}
+
+fn unchanging(call: &Call, endpoint: &Endpoint, streamed: bool) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(40);
+    let names = &endpoint.names;
+    headers.insert(MODEL_ID, names.id.clone());
+    headers.insert(MODEL_NAME, names.model.clone());
+    headers.insert(API_BASE, names.api_base.clone());
+    if let Some(region) = &names.region {
         headers.insert(REGION, region.clone());
     }
     if let Ok(group) = HeaderValue::from_str(call.group_name()) {
@@ -101,6 +117,19 @@ pub fn push_names(headers: &mut HeaderMap, call: &Call, endpoint: &Endpoint) {
     headers.insert(LITELLM_VERSION, VERSION);
     headers.insert(RETRIES, ZERO);
     headers.insert(FALLBACKS, ZERO);
+    headers.insert(CALLBACKS, NOTHING);
+    if streamed {
+        headers.insert(header::CONTENT_TYPE, EVENTS);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
+    } else {
+        headers.insert(header::CONTENT_TYPE, JSON);
+        headers.insert(COST_TOOLS, NOTHING);
+        headers.insert(COST_DISCOUNT, NOTHING);
+        headers.insert(COST_MARGIN, NOTHING);
+        headers.insert(COST_MARGIN_PERCENT, NOTHING);
+    }
+    headers
 }
 
 /// What the call cost; a stream cannot know it yet.
@@ -110,10 +139,6 @@ pub fn push_cost(headers: &mut HeaderMap, cost: Cost) {
     headers.insert(COST_ORIGINAL, total);
     headers.insert(COST_INPUT, dollars(cost.input));
     headers.insert(COST_OUTPUT, dollars(cost.output));
-    headers.insert(COST_TOOLS, NOTHING);
-    headers.insert(COST_DISCOUNT, NOTHING);
-    headers.insert(COST_MARGIN, NOTHING);
-    headers.insert(COST_MARGIN_PERCENT, NOTHING);
 }
 
 /// How long it took until now, and how much of that the gateway added.
@@ -121,7 +146,6 @@ pub fn push_times(headers: &mut HeaderMap, call: &Call, upstream: Duration) {
     let total = call.arrived.elapsed();
     headers.insert(DURATION, millis(total));
     headers.insert(OVERHEAD, millis(total.saturating_sub(upstream)));
-    headers.insert(CALLBACKS, NOTHING);
 }
 
 /// The provider's headers that the caller may see, unless one of them echoes a secret.
@@ -157,21 +181,13 @@ fn dollars(amount: Usd) -> HeaderValue {
     if amount == Usd::ZERO {
         return NOTHING;
     }
-    HeaderValue::try_from(amount.to_string()).unwrap_or(NOTHING)
+    let mut text = Decimal::default();
+    HeaderValue::from_bytes(text.dollars(amount)).unwrap_or(NOTHING)
 }
 
-/// Milliseconds with three decimals.
 fn millis(duration: Duration) -> HeaderValue {
-    let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-    let mut text = itoa::Buffer::new().format(micros / 1000).to_owned();
-    let rest = micros % 1000;
-    text.push('.');
-    for digit in [rest / 100, rest / 10 % 10, rest % 10] {
-        text.push(char::from(
-            b"0123456789"[usize::try_from(digit).unwrap_or(0)],
-        ));
-    }
-    HeaderValue::try_from(text).unwrap_or(ZERO)
+    let mut text = Decimal::default();
+    HeaderValue::from_bytes(text.millis(duration)).unwrap_or(ZERO)
 }
 
 #[cfg(test)]

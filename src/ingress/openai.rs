@@ -27,13 +27,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 /// Longest name of a model that is looked up.
 const MAX_MODEL_BYTES: usize = 512;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
-/// Tells an nginx in front not to hold events back.
-const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The front door over a service that answers calls.
 #[derive(Clone, Debug)]
@@ -102,8 +98,8 @@ where
         in_flight: crate::spend::meter::InFlight,
     ) -> Response<Body> {
         let endpoint = call.live.endpoint(answer.deployment);
-        let mut headers = HeaderMap::with_capacity(40);
-        headers::push_names(&mut headers, call, endpoint);
+        let streamed = matches!(answer.body, AnswerBody::Stream(_));
+        let mut headers = headers::of_answer(call, endpoint, streamed);
         headers::push_provider(&mut headers, &answer.headers, endpoint);
         let mut record = Record {
             call: Arc::clone(call),
@@ -122,15 +118,11 @@ where
                 record.settle(usage);
                 headers::push_cost(&mut headers, record.cost);
                 headers::push_times(&mut headers, call, answer.latency);
-                headers.insert(header::CONTENT_TYPE, JSON);
                 self.reporter.report(record);
                 Body::whole(bytes)
             }
             AnswerBody::Stream(mut relay) => {
                 headers::push_times(&mut headers, call, answer.latency);
-                headers.insert(header::CONTENT_TYPE, EVENTS);
-                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-                headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
                 let reporter = self.reporter.clone();
                 relay.on_end(Box::new(move |end| {
                     let _in_flight = in_flight;
@@ -338,9 +330,7 @@ where
 fn refused_body(refusal: peek::Refusal) -> Failure {
     let what = refusal.to_string();
     Failure::Request(match refusal {
-        peek::Refusal::Json(_) | peek::Refusal::Nested | peek::Refusal::Twice(_) => {
-            RequestFault::Json(what)
-        }
+        peek::Refusal::Json(_) | peek::Refusal::Twice(_) => RequestFault::Json(what),
         peek::Refusal::Forbidden(field) | peek::Refusal::WrongType { field, .. } => {
             RequestFault::Parameter {
                 name: field.name(),
@@ -456,7 +446,7 @@ pub fn error(failure: &Failure) -> Response<Body> {
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = failure.status();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::CONTENT_TYPE, headers::JSON);
     headers::push_source(headers, failure.side().word());
     if let Some(after) = failure.retry_after() {
         headers.insert(header::RETRY_AFTER, after);
@@ -470,7 +460,9 @@ pub fn error(failure: &Failure) -> Response<Body> {
 /// A JSON response.
 pub fn json(value: &impl Serialize) -> Response<Body> {
     let mut response = Response::new(Body::whole(serde_json::to_vec(value).unwrap_or_default()));
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, headers::JSON);
     response
 }
 

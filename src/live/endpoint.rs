@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use pointsman_routes::table::{Auth, Credential, Deployment, Protocol, Provider, Routes, Value};
 
 use super::BindFault;
@@ -53,6 +54,9 @@ pub struct Names {
     pub api_base: HeaderValue,
     /// `x-litellm-model-region`.
     pub region: Option<HeaderValue>,
+    /// The unchanging headers of its answers, whole and streamed, as the front door makes them at
+    /// the first one.
+    pub told: [OnceLock<HeaderMap>; 2],
 }
 
 enum Address {
@@ -168,6 +172,7 @@ impl Endpoint {
                 model: header_value(&deployment.litellm_model),
                 api_base: header_value(base.as_deref().map_or("", shown_base)),
                 region: deployment.region.as_deref().map(header_value),
+                told: Default::default(),
             },
             secrets,
         }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
 use pointsman_routes::table::DeploymentId;
+use pointsman_routes::usd::Decimal;
 
 use super::meter::Meter;
 use super::price::Cost;
@@ -173,11 +174,12 @@ fn write_lines(
     lost: &AtomicU64,
 ) {
     let mut out = Vec::with_capacity(64 << 10);
+    let mut stamp = Stamp::default();
     while let Ok(first) = records.recv() {
         for (at, record) in std::iter::once(first).chain(records.try_iter().take(BATCH)) {
             match lines {
-                Lines::Json => push_json(&mut out, at, &record),
-                Lines::Human => push_human(&mut out, at, &record),
+                Lines::Json => push_json(&mut out, stamp.of(at), &record),
+                Lines::Human => push_human(&mut out, stamp.of(at), &record),
             }
         }
         let lost = lost.swap(0, Ordering::Relaxed);
@@ -191,22 +193,19 @@ fn write_lines(
     }
 }
 
-fn push_json(out: &mut Vec<u8>, at: SystemTime, record: &Record) {
+fn push_json(out: &mut Vec<u8>, at: &str, record: &Record) {
     let call = &record.call;
-    let live = &call.live;
-    let deployment = record.deployment.map(|id| live.deployment(id));
+    let deployment = record.deployment.map(|id| call.live.deployment(id));
+    let mut decimal = Decimal::default();
     let level = if record.failure.is_some() {
         "WARN"
     } else {
         "INFO"
     };
     let mut line = Line { out, first: true };
-    line.text(
-        "timestamp",
-        &humantime::format_rfc3339_millis(at).to_string(),
-    );
-    line.text("level", level);
-    line.text("message", "request");
+    line.raw("timestamp", &[b"\"", at.as_bytes(), b"\""]);
+    line.raw("level", &[b"\"", level.as_bytes(), b"\""]);
+    line.raw("message", &[b"\"request\""]);
     line.text("call_id", call.id.to_str().unwrap_or(""));
     line.text("call_type", call.route.call_type());
     line.text(
@@ -223,23 +222,26 @@ fn push_json(out: &mut Vec<u8>, at: SystemTime, record: &Record) {
         "provider",
         deployment.map(|deployment| &*deployment.provider.name),
     );
-    line.number("status", record.status.as_u16().into());
+    line.number("status", Some(record.status.as_u16().into()));
     line.optional_text("error", record.failure);
-    line.raw("stream", if call.peek.stream { "true" } else { "false" });
-    line.raw("client_gone", if record.dropped { "true" } else { "false" });
-    line.optional_number("prompt_tokens", record.usage.map(|usage| usage.prompt));
-    line.optional_number(
+    line.flag("stream", call.peek.stream);
+    line.flag("client_gone", record.dropped);
+    line.number("prompt_tokens", record.usage.map(|usage| usage.prompt));
+    line.number(
         "completion_tokens",
         record.usage.map(|usage| usage.completion),
     );
-    line.raw("cost", &record.cost.total().to_string());
-    line.millis("ttft_ms", record.first_token);
-    line.millis("upstream_ms", Some(record.upstream));
-    line.millis("latency_ms", Some(record.total()));
+    line.raw("cost", &[decimal.dollars(record.cost.total())]);
+    match record.first_token {
+        Some(first) => line.raw("ttft_ms", &[decimal.millis(first)]),
+        None => line.raw("ttft_ms", &[b"null"]),
+    }
+    line.raw("upstream_ms", &[decimal.millis(record.upstream)]);
+    line.raw("latency_ms", &[decimal.millis(record.total())]);
     out.extend_from_slice(b"}\n");
 }
 
-fn push_human(out: &mut Vec<u8>, at: SystemTime, record: &Record) {
+fn push_human(out: &mut Vec<u8>, at: &str, record: &Record) {
     let call = &record.call;
     let deployment = record
         .deployment
@@ -248,7 +250,7 @@ fn push_human(out: &mut Vec<u8>, at: SystemTime, record: &Record) {
     let _ = write!(
         out,
         "{} {} {} {} -> {} {}",
-        humantime::format_rfc3339_millis(at),
+        at,
         call.id.to_str().unwrap_or(""),
         call.principal
             .alias
@@ -303,9 +305,11 @@ impl Line<'_> {
         self.out.extend_from_slice(b"\":");
     }
 
-    fn raw(&mut self, name: &str, value: &str) {
+    fn raw(&mut self, name: &str, parts: &[&[u8]]) {
         self.name(name);
-        self.out.extend_from_slice(value.as_bytes());
+        for part in parts {
+            self.out.extend_from_slice(part);
+        }
     }
 
     fn text(&mut self, name: &str, value: &str) {
@@ -316,28 +320,38 @@ impl Line<'_> {
     fn optional_text(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => self.text(name, value),
-            None => self.raw(name, "null"),
+            None => self.raw(name, &[b"null"]),
         }
     }
 
-    fn number(&mut self, name: &str, value: u64) {
-        self.raw(name, itoa::Buffer::new().format(value));
+    fn flag(&mut self, name: &str, value: bool) {
+        self.raw(name, &[if value { b"true" } else { b"false" }]);
     }
 
-    fn optional_number(&mut self, name: &str, value: Option<u64>) {
+    fn number(&mut self, name: &str, value: Option<u64>) {
         match value {
-            Some(value) => self.number(name, value),
-            None => self.raw(name, "null"),
+            Some(value) => self.raw(name, &[itoa::Buffer::new().format(value).as_bytes()]),
+            None => self.raw(name, &[b"null"]),
         }
     }
+}
 
-    fn millis(&mut self, name: &str, value: Option<Duration>) {
-        let Some(value) = value else {
-            return self.raw(name, "null");
-        };
-        self.name(name);
-        let micros = value.as_micros();
-        // Writing to a vector does not fail.
-        let _ = write!(self.out, "{}.{:03}", micros / 1000, micros % 1000);
+/// The time of day as text, made anew only when it has changed.
+#[derive(Default)]
+struct Stamp {
+    millis: u128,
+    text: String,
+}
+
+impl Stamp {
+    fn of(&mut self, at: SystemTime) -> &str {
+        let millis = at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
+        if self.millis != millis || self.text.is_empty() {
+            self.millis = millis;
+            self.text = humantime::format_rfc3339_millis(at).to_string();
+        }
+        &self.text
     }
 }

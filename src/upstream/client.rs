@@ -4,7 +4,6 @@
 //! hand-over between tasks, and dropping an exchange closes its connection, which is how a provider
 //! learns that its caller went away. An idle connection is looked at when it is taken out again.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -22,6 +21,7 @@ use hyper::client::conn::{TrySendError, http1};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -129,7 +129,7 @@ pub struct Client {
 
 struct Shared {
     connector: HttpsConnector<HttpConnector>,
-    idle: Mutex<HashMap<Origin, Vec<Idle>>>,
+    idle: Mutex<FxHashMap<Origin, Vec<Idle>>>,
     sweeper: OnceLock<()>,
 }
 
@@ -262,7 +262,7 @@ impl fmt::Debug for Client {
 }
 
 impl Shared {
-    fn idle(&self) -> std::sync::MutexGuard<'_, HashMap<Origin, Vec<Idle>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, FxHashMap<Origin, Vec<Idle>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,55 +2,82 @@
 //!
 //! Source: OpenAI's API reference, "Chat completions" and "Streaming".
 
-use std::fmt;
+use serde::Serialize;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use super::json;
 
-/// `usage` of an answer. Unknown members are passed over; a null or a negative count reads as zero,
-/// because a provider's nonsense must not become a negative cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+/// `usage` of an answer: the figures that have a price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the prompt, cached ones among them.
-    #[serde(deserialize_with = "count", alias = "input_tokens")]
     pub prompt_tokens: u64,
     /// Tokens of the answer, reasoning ones among them.
-    #[serde(deserialize_with = "count", alias = "output_tokens")]
     pub completion_tokens: u64,
-    /// Both together, as the provider says.
-    #[serde(deserialize_with = "count")]
-    pub total_tokens: u64,
-    /// What the prompt was made of.
-    #[serde(deserialize_with = "present", alias = "input_tokens_details")]
-    pub prompt_tokens_details: PromptDetails,
-    /// What the answer was made of.
-    #[serde(deserialize_with = "present", alias = "output_tokens_details")]
-    pub completion_tokens_details: CompletionDetails,
-}
-
-/// `usage.prompt_tokens_details`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct PromptDetails {
-    /// Read from the provider's prompt cache.
-    #[serde(deserialize_with = "count")]
+    /// Of the prompt: read from the provider's prompt cache.
     pub cached_tokens: u64,
-    /// Heard.
-    #[serde(deserialize_with = "count")]
-    pub audio_tokens: u64,
+    /// Of the prompt: heard.
+    pub prompt_audio_tokens: u64,
+    /// Of the answer: thought, not said.
+    pub reasoning_tokens: u64,
+    /// Of the answer: spoken.
+    pub completion_audio_tokens: u64,
 }
 
-/// `usage.completion_tokens_details`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct CompletionDetails {
-    /// Thought, not said.
-    #[serde(deserialize_with = "count")]
-    pub reasoning_tokens: u64,
-    /// Spoken.
-    #[serde(deserialize_with = "count")]
-    pub audio_tokens: u64,
+impl Usage {
+    /// Reads the object; `None` if `text` is none. Unknown members are passed over, and a null, a
+    /// negative or any other strange count reads as zero, because a provider's nonsense must not
+    /// become a negative cost. The Responses API's names (`input_tokens`, …) are known, too.
+    pub fn read(text: &[u8]) -> Option<Self> {
+        let mut usage = Self::default();
+        json::members(text, |member| {
+            let value = member.value(text);
+            match member.raw_name(text) {
+                b"prompt_tokens" | b"input_tokens" => usage.prompt_tokens = count(value),
+                b"completion_tokens" | b"output_tokens" => usage.completion_tokens = count(value),
+                b"prompt_tokens_details" | b"input_tokens_details" => {
+                    details(value, |name, count| match name {
+                        b"cached_tokens" => usage.cached_tokens = count,
+                        b"audio_tokens" => usage.prompt_audio_tokens = count,
+                        _ => {}
+                    });
+                }
+                b"completion_tokens_details" | b"output_tokens_details" => {
+                    details(value, |name, count| match name {
+                        b"reasoning_tokens" => usage.reasoning_tokens = count,
+                        b"audio_tokens" => usage.completion_audio_tokens = count,
+                        _ => {}
+                    });
+                }
+                _ => {}
+            }
+        })
+        .ok()?;
+        Some(usage)
+    }
+}
+
+fn details(text: &[u8], mut take: impl FnMut(&[u8], u64)) {
+    // What is no object, such as null, has no details.
+    let _ = json::members(text, |member| {
+        take(member.raw_name(text), count(member.value(text)))
+    });
+}
+
+fn count(text: &[u8]) -> u64 {
+    if text.len() <= 18 && text.iter().all(u8::is_ascii_digit) {
+        return text
+            .iter()
+            .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+    }
+    let number = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse::<f64>().ok());
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, and a negative count is to read as zero"
+    )]
+    number.map_or(0, |number| number as u64)
 }
 
 /// `{"error": {…}}`.
@@ -73,96 +100,39 @@ pub struct ErrorFields<'a> {
     pub code: &'a str,
 }
 
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    deserializer.deserialize_any(Count)
-}
-
-/// Takes any value for a count; what is none reads as zero.
-struct Count;
-
-impl<'de> Visitor<'de> for Count {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a count")
-    }
-
-    fn visit_u64<E>(self, whole: u64) -> Result<u64, E> {
-        Ok(whole)
-    }
-
-    fn visit_i64<E>(self, whole: i64) -> Result<u64, E> {
-        Ok(u64::try_from(whole).unwrap_or(0))
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates, and a negative count is to read as zero"
-    )]
-    fn visit_f64<E>(self, float: f64) -> Result<u64, E> {
-        Ok(float as u64)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<u64, E> {
-        Ok(0)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<u64, E> {
-        Ok(0)
-    }
-
-    fn visit_unit<E>(self) -> Result<u64, E> {
-        Ok(0)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<u64, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(0)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(0)
-    }
-}
-
-fn present<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn usage_is_read_with_its_details() {
-        let usage: Usage = serde_json::from_str(
-            r#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"x":[],
+        let usage = Usage::read(
+            br#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"x":[],
                 "prompt_tokens_details":{"cached_tokens":4,"audio_tokens":null},
                 "completion_tokens_details":{"reasoning_tokens":5}}"#,
         )
         .unwrap();
-        assert_eq!(
-            (
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.total_tokens
-            ),
-            (9, 12, 21)
-        );
-        assert_eq!(usage.prompt_tokens_details.cached_tokens, 4);
-        assert_eq!(usage.completion_tokens_details.reasoning_tokens, 5);
+        let expected = Usage {
+            prompt_tokens: 9,
+            completion_tokens: 12,
+            cached_tokens: 4,
+            reasoning_tokens: 5,
+            ..Usage::default()
+        };
+        assert_eq!(usage, expected);
     }
 
     #[test]
     fn nonsense_counts_read_as_zero() {
-        let usage: Usage = serde_json::from_str(
-            r#"{"prompt_tokens":-3,"completion_tokens":"many","prompt_tokens_details":null}"#,
-        )
-        .unwrap();
-        assert_eq!(usage, Usage::default());
+        let usage = Usage::read(
+            br#"{"prompt_tokens":-3,"completion_tokens":"many","prompt_tokens_details":null}"#,
+        );
+        assert_eq!(usage, Some(Usage::default()));
+        assert_eq!(Usage::read(b"null"), None);
+        let floats = Usage::read(br#"{"prompt_tokens":3.0,"completion_tokens":1e30}"#).unwrap();
+        assert_eq!(
+            (floats.prompt_tokens, floats.completion_tokens),
+            (3, u64::MAX)
+        );
     }
 }

@@ -10,7 +10,6 @@ use crate::error::{Failure, UpstreamKind};
 use crate::upstream::fault;
 use crate::wire::json::{self, Member};
 use crate::wire::openai;
-use crate::wire::splice::Splice;
 
 /// A whole answer: the model's name is put back to what the caller asked for, usage is read, every
 /// other byte is left.
@@ -55,13 +54,14 @@ pub fn whole<S>(
     if model.value(&bytes) == asked {
         return Ok(AnswerBody::Whole { bytes, usage });
     }
-    let mut splice = Splice::default();
-    splice.replace(model.value_range(), asked);
-    let bytes = match splice.apply(&bytes, 0, false).as_slice() {
-        [one] => one.clone(),
-        pieces => pieces.concat().into(),
-    };
-    Ok(AnswerBody::Whole { bytes, usage })
+    let mut changed = Vec::with_capacity(bytes.len() + asked.len());
+    changed.extend_from_slice(&bytes[..model.value_start]);
+    changed.extend_from_slice(&asked);
+    changed.extend_from_slice(&bytes[model.end..]);
+    Ok(AnswerBody::Whole {
+        bytes: changed.into(),
+        usage,
+    })
 }
 
 /// The name that the caller asked for, as a JSON string.
@@ -73,12 +73,7 @@ pub(super) fn asked_literal(asked: &str) -> Vec<u8> {
 
 /// Reads `usage`, unless it is null.
 pub(super) fn read_usage(text: &[u8]) -> Option<Usage> {
-    if text.first() != Some(&b'{') {
-        return None;
-    }
-    serde_json::from_slice::<openai::Usage>(text)
-        .ok()
-        .map(Usage::from)
+    openai::Usage::read(text).map(Usage::from)
 }
 
 /// The members of an answer, or of a chunk, that the gateway looks at.

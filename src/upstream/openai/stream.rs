@@ -152,6 +152,7 @@ impl Rewriter {
             Verdict::Keep => out.extend_from_slice(&event.raw),
             Verdict::Drop => {}
             Verdict::Model(range) => {
+                out.reserve(event.raw.len() + self.asked.len());
                 out.extend_from_slice(&event.raw[..range.start]);
                 out.extend_from_slice(&self.asked);
                 out.extend_from_slice(&event.raw[range.end..]);
