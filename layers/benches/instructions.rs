@@ -57,7 +57,7 @@ impl<S> Layer<S> for Nothing {
     }
 }
 
-bench!(noop, noop_without_headers, Nothing, request);
+bench!(noop, Nothing, request);
 bench!(noop_without_headers, Nothing, bare);
 bench!(auth, common::auth(), request);
 bench!(token_bucket_two_scopes_of_two, common::bucket(), bare);
