@@ -29,15 +29,7 @@ fn error(answer: &Answer, status: u16) -> (String, Value) {
 async fn broken_json_is_refused() {
     let scene = Scene::start(gateway!()).await;
     let head = r#"{"model":"chat","messages":[{"role":"user","content":"hi"}]"#;
-    for tail in [
-        "",
-        "]",
-        ",}",
-        "} x",
-        ",\"a\":tru}",
-        ",\"a\":01}",
-        ",\"a\":\"\u{1}\"}",
-    ] {
+    for tail in ["", "]", ",}", "} x", ",\"a\":tru}", ",\"a\":01}"] {
         let answer = scene.client.post_text(CHAT, &format!("{head}{tail}")).await;
         let (message, error) = error(&answer, 400);
         assert!(
@@ -64,8 +56,19 @@ async fn a_body_that_two_readers_read_differently_is_refused() {
 }
 
 #[tokio::test]
+async fn a_body_deeper_than_any_reader_goes_is_refused() {
+    let scene = Scene::start(gateway!()).await;
+    for depth in [200, 9_000, 100_000] {
+        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+        let body = format!("{{\"model\":\"chat\",\"messages\":{open}{close}}}");
+        error(&scene.client.post_text(CHAT, &body).await, 400);
+    }
+    assert_eq!(scene.upstream.seen().len(), 0);
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
-    let scene = Scene::with(gateway!(), "  max_request_size_mb: 1\n").await;
+    let scene = Scene::with_long_prompts(gateway!(), "  max_request_size_mb: 1\n").await;
     assert_eq!(
         scene
             .client
@@ -424,33 +427,5 @@ async fn a_provider_that_is_not_there_is_told() {
         assert!(message.contains("Connection error."), "{message}");
         assert!(!message.contains("127.0.0.1"), "{message}");
         assert_eq!(error["type"], "internal_server_error");
-    }
-}
-
-#[tokio::test]
-async fn absurd_figures_of_a_provider_cost_nothing_below_zero() {
-    let scene = Scene::start(gateway!()).await;
-    for usage in [
-        json!({"prompt_tokens": -5, "completion_tokens": 1, "total_tokens": -4}),
-        json!({"prompt_tokens": 1e300, "completion_tokens": 1, "total_tokens": 1}),
-        json!({"prompt_tokens": 18_446_744_073_709_551_615_u64, "completion_tokens": 18_446_744_073_709_551_615_u64}),
-        json!("lots"),
-        json!(null),
-        json!({"prompt_tokens": 2, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9}}),
-    ] {
-        let body = json!({"id": "x", "model": "m", "choices": [], "usage": usage});
-        scene.upstream.next(Reply {
-            content: Content::Json(body),
-            ..Reply::default()
-        });
-        let answer = scene.chat().await;
-        assert_eq!(answer.status, 200, "{usage}: {}", answer.text());
-        let cost = answer
-            .header("x-litellm-response-cost")
-            .map(|cost| cost.parse::<f64>().unwrap());
-        assert!(
-            cost.is_none_or(|cost| cost >= 0.0 && cost.is_finite()),
-            "{usage}: {cost:?}"
-        );
     }
 }

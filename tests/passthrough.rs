@@ -157,7 +157,7 @@ async fn a_stream_without_done_ends_well_formed() {
 
 #[tokio::test]
 async fn a_body_of_ten_megabytes_travels() {
-    let scene = Scene::start(gateway!()).await;
+    let scene = Scene::with_long_prompts(gateway!(), "").await;
     let text = "é".repeat(5 << 20);
     let answer = scene.client.post(CHAT, &saying(&text)).await;
     assert_eq!(

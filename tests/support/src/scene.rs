@@ -43,6 +43,14 @@ impl Scene {
         Self::between(upstream, setup, &config).await
     }
 
+    /// The same with a gateway that lets a prompt through which is longer than the model's window.
+    pub async fn with_long_prompts(setup: Setup, sections: &str) -> Self {
+        let upstream = Upstream::start().await;
+        let unchecked = "  num_retries: 0\n  enable_pre_call_checks: false\n";
+        let config = config(&upstream, "").replace("  num_retries: 0\n", unchecked);
+        Self::between(upstream, setup, &format!("{config}{sections}")).await
+    }
+
     /// A gateway with this config.
     pub async fn between(upstream: Upstream, setup: Setup, config: &str) -> Self {
         upstream.expect_key(UPSTREAM_KEY);
