@@ -72,7 +72,7 @@ where
         let id = call_id(&head.headers);
         let live = self.live.load();
         let call = match read(head, body, live, route, named, id.clone(), arrived).await {
-            Ok(call) => Arc::new(call),
+            Ok(call) => call,
             Err(failure) => return refuse(&failure, &id),
         };
         let mut watch = Watch {
@@ -226,7 +226,7 @@ async fn read<B>(
     named: Option<String>,
     id: HeaderValue,
     arrived: Instant,
-) -> Result<Call, Failure>
+) -> Result<Arc<Call>, Failure>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -271,7 +271,8 @@ where
     let stream_timeout = seconds(&head.headers, &STREAM_TIMEOUT)
         .or_else(|| peek.seconds(&body, Field::StreamTimeout));
     let ceiling = live.routes().settings.request_timeout;
-    let call = Call {
+    // Large, so it is put where it stays.
+    let call = Arc::new(Call {
         id,
         principal: principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone),
         route,
@@ -284,7 +285,7 @@ where
         stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),
         arrived,
         live,
-    };
+    });
     check_mode(&call)?;
     Ok(call)
 }
@@ -416,15 +417,18 @@ fn call_id(headers: &HeaderMap) -> HeaderValue {
         }
     }
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let random = fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let mut random = fastrand::u128(..).to_be_bytes();
+    random[6] = random[6] & 0x0f | 0x40;
+    random[8] = random[8] & 0x3f | 0x80;
     let mut text = [b'-'; 36];
-    let mut digits = (0..32u32)
-        .rev()
-        .map(|at| HEX[(random >> (4 * at) & 15) as usize]);
-    for (at, place) in text.iter_mut().enumerate() {
-        if !matches!(at, 8 | 13 | 18 | 23) {
-            *place = digits.next().unwrap_or(b'0');
+    let mut at = 0;
+    for (place, byte) in random.into_iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            at += 1;
         }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
     }
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

@@ -209,7 +209,9 @@ impl Endpoint {
 
     /// Whether a provider's header value holds a secret of this deployment.
     pub fn echoes_secret(&self, value: &[u8]) -> bool {
-        let holds = |secret: &String| memchr::memmem::find(value, secret.as_bytes()).is_some();
+        let holds = |secret: &String| {
+            value.len() >= secret.len() && memchr::memmem::find(value, secret.as_bytes()).is_some()
+        };
         self.secrets.iter().any(holds)
     }
 }

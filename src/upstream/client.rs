@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -129,7 +129,8 @@ pub struct Client {
 
 struct Shared {
     connector: HttpsConnector<HttpConnector>,
-    idle: Mutex<FxHashMap<Origin, Vec<Idle>>>,
+    /// Where the idle connections of each origin are.
+    origins: Mutex<FxHashMap<Origin, Arc<Slot>>>,
     sweeper: OnceLock<()>,
 }
 
@@ -137,6 +138,12 @@ struct Shared {
 struct Origin {
     tls: bool,
     authority: Authority,
+}
+
+/// The idle connections of one origin.
+#[derive(Default)]
+struct Slot {
+    idle: Mutex<Vec<Idle>>,
 }
 
 struct Idle {
@@ -174,7 +181,7 @@ impl Client {
             .wrap_connector(http);
         let shared = Shared {
             connector,
-            idle: Mutex::default(),
+            origins: Mutex::default(),
             sweeper: OnceLock::new(),
         };
         Self {
@@ -189,35 +196,20 @@ impl Client {
     /// is sent on another one.
     pub async fn send(&self, mut request: Request<Pieces>) -> Result<Response<Reply>, SendError> {
         let origin = prepare(&mut request)?;
+        let slot = self.shared.slot(&origin);
         loop {
-            let idle = self.take(&origin).await;
+            let idle = slot.take().await;
             let reused = idle.is_some();
             let mut line = match idle {
                 Some(line) => line,
                 None => self.connect(&origin).await?,
             };
-            let answered = line.exchange(request).await;
-            match answered {
-                Ok(response) => {
-                    let home = Home {
-                        shared: Arc::clone(&self.shared),
-                        origin,
-                    };
-                    return Ok(response.map(|body| Reply::new(body, line, home)));
-                }
+            match line.exchange(request).await {
+                Ok(response) => return Ok(response.map(|body| Reply::new(body, line, slot))),
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if reused => request = unsent,
                     _ => return Err(SendError::Broken(error.into_error())),
                 },
-            }
-        }
-    }
-
-    async fn take(&self, origin: &Origin) -> Option<Box<Line>> {
-        loop {
-            let Idle { mut line, since } = self.shared.idle().get_mut(origin)?.pop()?;
-            if since.elapsed() < IDLE_TIMEOUT && poll_fn(|cx| Poll::Ready(line.is_open(cx))).await {
-                return Some(line);
             }
         }
     }
@@ -262,8 +254,42 @@ impl fmt::Debug for Client {
 }
 
 impl Shared {
-    fn idle(&self) -> std::sync::MutexGuard<'_, FxHashMap<Origin, Vec<Idle>>> {
+    fn origins(&self) -> MutexGuard<'_, FxHashMap<Origin, Arc<Slot>>> {
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, origin: &Origin) -> Arc<Slot> {
+        let mut origins = self.origins();
+        match origins.get(origin) {
+            Some(slot) => Arc::clone(slot),
+            None => Arc::clone(origins.entry(origin.clone()).or_default()),
+        }
+    }
+}
+
+impl Slot {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection that was used last, if it is still open.
+    async fn take(&self) -> Option<Box<Line>> {
+        loop {
+            let Idle { mut line, since } = self.idle().pop()?;
+            if since.elapsed() < IDLE_TIMEOUT && poll_fn(|cx| Poll::Ready(line.is_open(cx))).await {
+                return Some(line);
+            }
+        }
+    }
+
+    fn put(&self, line: Box<Line>) {
+        let mut idle = self.idle();
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle {
+                line,
+                since: Instant::now(),
+            });
+        }
     }
 }
 
@@ -274,10 +300,11 @@ async fn sweep(shared: std::sync::Weak<Shared>) {
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let mut idle = shared.idle();
-        idle.retain(|_, lines| {
-            lines.retain(|line| line.since.elapsed() < IDLE_TIMEOUT);
-            !lines.is_empty()
+        shared.origins().retain(|_, slot| {
+            slot.idle()
+                .retain(|idle| idle.since.elapsed() < IDLE_TIMEOUT);
+            // One that a request holds will get a connection back.
+            !slot.idle().is_empty() || Arc::strong_count(slot) > 1
         });
     }
 }
@@ -335,44 +362,28 @@ impl Line {
     }
 }
 
-/// Where a connection goes when it is idle again.
-struct Home {
-    shared: Arc<Shared>,
-    origin: Origin,
-}
-
 /// The body of an answer, which drives its connection and gives it back at its end.
 pub struct Reply {
     body: Incoming,
-    line: Option<(Box<Line>, Home)>,
+    line: Option<Box<Line>>,
+    slot: Arc<Slot>,
 }
 
 impl Reply {
-    fn new(body: Incoming, line: Box<Line>, home: Home) -> Self {
+    fn new(body: Incoming, line: Box<Line>, slot: Arc<Slot>) -> Self {
         Self {
             body,
-            line: Some((line, home)),
+            line: Some(line),
+            slot,
         }
     }
 
     /// Keeps the connection for the next request, if it can take one.
     fn release(&mut self, cx: &mut Context<'_>) {
-        let Some((mut line, home)) = self.line.take() else {
-            return;
-        };
-        if !line.is_open(cx) {
-            return;
-        }
-        let mut idle = home.shared.idle();
-        let lines = match idle.get_mut(&home.origin) {
-            Some(lines) => lines,
-            None => idle.entry(home.origin).or_default(),
-        };
-        if lines.len() < MAX_IDLE {
-            lines.push(Idle {
-                line,
-                since: Instant::now(),
-            });
+        if let Some(mut line) = self.line.take() {
+            if line.is_open(cx) {
+                self.slot.put(line);
+            }
         }
     }
 }
@@ -388,7 +399,7 @@ impl Body for Reply {
         let this = &mut *self;
         let mut polled = Pin::new(&mut this.body).poll_frame(cx);
         if polled.is_pending() {
-            if let Some((line, _)) = &mut this.line {
+            if let Some(line) = &mut this.line {
                 line.drive(cx);
             }
             polled = Pin::new(&mut this.body).poll_frame(cx);

@@ -19,8 +19,8 @@ use tower::Service;
 
 pub use self::client::{Client, Reply};
 pub use self::relay::Relay;
-pub use crate::call::{StreamEnd, StreamOutcome};
 use crate::call::{Answer, AnswerBody, Attempt};
+pub use crate::call::{StreamEnd, StreamOutcome};
 use crate::error::{Failure, NoDeployment, UpstreamFault, UpstreamKind};
 
 /// Longest answer that is held, unless the file says otherwise.
@@ -80,7 +80,9 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
     } else {
         call.timeout.unwrap_or(endpoint.timeout)
     };
-    let answered = tokio::time::timeout(deadline, answer(client, attempt, request)).await;
+    // Pinned here, since the future is too large to be moved about.
+    let answer = std::pin::pin!(answer(client, attempt, request));
+    let answered = tokio::time::timeout(deadline, answer).await;
     answered.unwrap_or_else(|_| Err(fault(attempt, UpstreamKind::Timeout(deadline), "")))
 }
 
@@ -171,8 +173,10 @@ pub(crate) fn fault_of(
     Failure::Upstream(Box::new(UpstreamFault {
         kind,
         provider: title(&deployment.provider.name),
+        asked: id,
         deployment: deployment.id.to_string(),
         group: call.group_name().to_owned(),
+        fallbacks: Vec::new(),
         message: call.live.endpoint(id).redact(message).into_owned(),
         param: None,
         retry_after: None,
