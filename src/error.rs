@@ -136,7 +136,7 @@ pub enum NoDeployment {
     Tags,
     /// None of them may or can answer this request, for these reasons.
     Unfit {
-        /// Words of [`Exclusion`](crate::routing::filter::Exclusion).
+        /// The words for them, as decisions record them.
         why: Vec<&'static str>,
     },
 }

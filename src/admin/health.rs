@@ -212,6 +212,7 @@ where
         wants_usage: false,
         timeout: Some(timeout),
         stream_timeout: None,
+        hints: None,
         arrived: Instant::now(),
     };
     let attempt = Attempt {

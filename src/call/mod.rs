@@ -103,8 +103,21 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// Deadline of the first chunk, if the caller set one.
     pub stream_timeout: Option<Duration>,
+    /// What its headers say to whoever chooses, if that matters by the file.
+    pub hints: Option<Box<Hints>>,
     /// When its head had been read.
     pub arrived: Instant,
+}
+
+/// What the headers of a request say to whoever chooses.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    /// `x-litellm-tags`: words with commas between.
+    pub tags: Option<HeaderValue>,
+    /// `user-agent`.
+    pub agent: Option<HeaderValue>,
+    /// `x-litellm-session-id`.
+    pub session: Option<HeaderValue>,
 }
 
 impl Call {
@@ -252,6 +265,7 @@ pub(crate) mod example {
             peek,
             timeout: None,
             stream_timeout: None,
+            hints: None,
             arrived: Instant::now(),
             live: Arc::new(live),
         }

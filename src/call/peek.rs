@@ -97,6 +97,7 @@ mod field {
             AllowedOpenaiParams = "allowed_openai_params",
             NoLog = "no-log",
             Priority = "priority",
+            AllowedModelRegion = "allowed_model_region",
             MockResponse = "mock_response",
         }
         Refused {

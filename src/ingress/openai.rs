@@ -13,7 +13,7 @@ use tower::{Service, ServiceExt};
 
 use super::body::Body;
 use super::headers;
-use crate::call::{Answer, AnswerBody, Call, Ends, Field, Principal, Route, peek};
+use crate::call::{Answer, AnswerBody, Call, Ends, Field, Hints, Principal, Route, peek};
 use crate::error::{Failure, RequestFault};
 use crate::live::{Handle, Live};
 use crate::spend::price::{Cost, price};
@@ -29,6 +29,8 @@ const MAX_MODEL_BYTES: usize = 512;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+const SESSION: HeaderName = HeaderName::from_static("x-litellm-session-id");
 const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
 
 /// The front door over a service that answers calls.
@@ -283,11 +285,26 @@ where
         peek,
         timeout: timeout.map(|timeout| timeout.min(ceiling)),
         stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),
+        hints: hints(&head.headers, &live),
         arrived,
         live,
     });
     check_mode(&call)?;
     Ok(call)
+}
+
+/// Most files choose by nothing that stands in headers.
+fn hints(headers: &HeaderMap, live: &Live) -> Option<Box<Hints>> {
+    let router = &live.routes().router;
+    if !router.tag_filtering && router.optional_pre_call_checks.is_empty() {
+        return None;
+    }
+    let get = |name: &HeaderName| headers.get(name).cloned();
+    Some(Box::new(Hints {
+        tags: get(&TAGS),
+        agent: get(&header::USER_AGENT),
+        session: get(&SESSION),
+    }))
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {

@@ -14,6 +14,7 @@ use super::cooldown::Rules;
 use super::moment::Moment;
 use super::options::Options;
 use super::state::{Keeping, Reads, Registry, Seen, Stat, Stats};
+use super::tokens::Vocabulary;
 
 /// A deployment as a member of a group.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Seat {
     pub parallel: Option<u32>,
     /// Longest prompt, in tokens.
     pub window: Option<u64>,
+    /// Its vocabulary, if that is public.
+    pub vocabulary: Option<Vocabulary>,
     /// Dollars per token of prompts and of answers, where both are known.
     pub price: Option<(f64, f64)>,
     /// What it can do, if that is known.
@@ -88,6 +91,11 @@ pub struct Row {
     pub teams: bool,
     /// Whether its deployments have more than one `order`.
     pub levels: bool,
+    /// What at least one of its deployments is known to lack.
+    pub lacking: Capabilities,
+    /// The smallest window that is known.
+    pub smallest_window: Option<u64>,
+    stats: Box<[Arc<Stats>]>,
     turns: Arc<Turns>,
 }
 
@@ -108,11 +116,20 @@ pub struct Board {
     pub options: Options,
     /// When a deployment rests.
     pub rules: Rules,
+    /// Whether any deployment has capability words of the file's own.
+    pub words: bool,
     rows: Box<[Row]>,
     single: Box<[Row]>,
     labels: Box<[Labels]>,
     stats: Box<[Arc<Stats>]>,
 }
+
+/// What a request is looked through for.
+pub const CHECKED: Capabilities = Capabilities::TOOLS
+    .with(Capabilities::VISION)
+    .with(Capabilities::SCHEMA)
+    .with(Capabilities::AUDIO_IN)
+    .with(Capabilities::PDF);
 
 /// Turns are counted in this fraction of a share.
 pub(super) const TURN: u64 = 1 << 40;
@@ -169,6 +186,10 @@ impl Board {
         let board = Self {
             generation,
             rules: Rules::read(routes),
+            words: routes
+                .deployments
+                .iter()
+                .any(|one| !one.capabilities.is_empty()),
             single: single.collect(),
             labels: routes.deployments.iter().map(Labels::new).collect(),
             stats: routes
@@ -183,6 +204,8 @@ impl Board {
         for row in rows.iter_mut().chain(&mut board.single) {
             let labels = |seat: &Seat| &board.labels[usize::from(seat.deployment.0)];
             row.teams = row.seats.iter().any(|seat| labels(seat).team.is_some());
+            let stats = |seat: &Seat| Arc::clone(&board.stats[usize::from(seat.deployment.0)]);
+            row.stats = row.seats.iter().map(stats).collect();
         }
         if let Some(before) = before {
             for row in &mut rows {
@@ -225,13 +248,14 @@ impl Board {
     /// and allocates only to make `seen` larger.
     pub fn look(&self, row: &Row, stream: bool, now: Moment, seen: &mut Vec<Seen>) {
         seen.clear();
-        let turning = matches!(row.strategy, Strategy::WeightedRoundRobin);
-        for (at, seat) in row.seats.iter().enumerate() {
-            let mut one = self.stats(seat.deployment).look(row.reads, stream, now);
-            if turning {
-                one.turn = row.turn(at);
+        let reads = row.reads;
+        let each = row.stats.iter();
+        seen.extend(each.map(|stats| stats.look(reads, stream, now)));
+        if matches!(row.strategy, Strategy::WeightedRoundRobin) {
+            let taken = row.turns.now.load(Relaxed);
+            for (seen, next) in seen.iter_mut().zip(&row.turns.next) {
+                seen.turn = next.load(Relaxed).max(taken);
             }
-            seen.push(one);
         }
     }
 
@@ -282,10 +306,23 @@ impl Row {
             fallback,
             direct: false,
             teams: false,
+            smallest_window: seats.iter().filter_map(|seat| seat.window).min(),
+            lacking: seats
+                .iter()
+                .filter_map(|seat| seat.capabilities)
+                .fold(Capabilities::NONE, |lacking, has| {
+                    lacking.with(CHECKED.without(has))
+                }),
             levels: seats.windows(2).any(|two| two[0].order != two[1].order),
+            stats: Box::default(),
             turns: Arc::new(turns),
             seats: seats.into(),
         }
+    }
+
+    /// Whether it is chosen from by what a request needs.
+    pub fn by_ability(&self) -> bool {
+        matches!(self.strategy, Strategy::Capability)
     }
 
     /// Whether nobody else is in it.
@@ -332,6 +369,7 @@ impl Seat {
                 .max_parallel_requests
                 .or(options.max_parallel),
             window: max_input_tokens,
+            vocabulary: Vocabulary::of(&deployment.model),
             price: price.map(|(input, output)| (input.to_f64(), output.to_f64())),
             capabilities: known.then_some(capabilities),
             mode: mode.filter(|_| deployment.mock.is_none()),

@@ -217,3 +217,260 @@ impl Rules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment(1_000_000_000_000);
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn judge(rules: &Rules, tally: Tally, class: Class, place: Place) -> Option<Why> {
+        let cooling = rules.judge(&tally, class, None, place, NOW);
+        cooling.map(|cooling| cooling.why)
+    }
+
+    const ONE: Tally = Tally {
+        good: 0,
+        bad: 1,
+        row: 1,
+        burst: 1,
+        burst_of_all: 1,
+        probe: false,
+    };
+    const MANY: Place = Place {
+        single: false,
+        fallback: false,
+        own: None,
+    };
+    const ALONE: Place = Place {
+        single: true,
+        fallback: false,
+        own: None,
+    };
+
+    #[test]
+    fn each_class_cools_as_litellm_has_it() {
+        for (class, first, half) in [
+            (
+                Class::RateLimit,
+                Some(Why::RateLimited),
+                Some(Why::RateLimited),
+            ),
+            (
+                Class::Authentication,
+                Some(Why::Lasting),
+                Some(Why::Lasting),
+            ),
+            (Class::NotFound, Some(Why::Lasting), Some(Why::Lasting)),
+            (Class::Timeout, None, Some(Why::FailureRate)),
+            (Class::Server, None, Some(Why::FailureRate)),
+            (Class::Connect, None, Some(Why::FailureRate)),
+            (Class::Malformed, None, Some(Why::FailureRate)),
+            (Class::Cut, None, Some(Why::FailureRate)),
+            (Class::BadRequest, None, None),
+            (Class::Conflict, None, None),
+            (Class::ContextWindow, None, None),
+            (Class::ContentPolicy, None, None),
+        ] {
+            let rules = Rules::default();
+            assert_eq!(judge(&rules, ONE, class, MANY), first, "{class:?}");
+            let most = Tally {
+                good: 2,
+                bad: 3,
+                ..ONE
+            };
+            assert_eq!(judge(&rules, most, class, MANY), half, "{class:?}");
+        }
+    }
+
+    #[test]
+    fn the_share_of_failures_counts_from_five_requests_on_and_above_half() {
+        for (good, bad, wanted) in [(0, 4, false), (0, 5, true), (3, 3, false), (3, 4, true)] {
+            let tally = Tally { good, bad, ..ONE };
+            let why = judge(&Rules::default(), tally, Class::Server, MANY);
+            assert_eq!(why.is_some(), wanted, "{good} good, {bad} bad");
+        }
+    }
+
+    #[test]
+    fn the_only_deployment_rests_if_there_is_somewhere_to_go() {
+        let bad = Tally { bad: 9, ..ONE };
+        for (single, place, wanted) in [
+            (Single::WhenFallback, ALONE, false),
+            (
+                Single::WhenFallback,
+                Place {
+                    fallback: true,
+                    ..ALONE
+                },
+                true,
+            ),
+            (Single::Always, ALONE, true),
+            (
+                Single::Never,
+                Place {
+                    fallback: true,
+                    ..ALONE
+                },
+                false,
+            ),
+        ] {
+            let rules = Rules {
+                single,
+                ..Rules::default()
+            };
+            for class in [Class::RateLimit, Class::Authentication, Class::Server] {
+                assert_eq!(
+                    judge(&rules, bad, class, place).is_some(),
+                    wanted,
+                    "{single:?} {place:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn allowed_fails_take_the_place_of_the_other_rules() {
+        let rules = Rules {
+            allowed_fails: Some(2),
+            ..Rules::default()
+        };
+        let after = |burst_of_all| Tally {
+            burst_of_all,
+            bad: 9,
+            ..ONE
+        };
+        for class in [Class::RateLimit, Class::Server, Class::Authentication] {
+            assert_eq!(judge(&rules, after(2), class, MANY), None);
+            assert_eq!(
+                judge(&rules, after(3), class, MANY),
+                Some(Why::AllowedFails)
+            );
+            assert_eq!(
+                judge(&rules, after(3), class, ALONE),
+                Some(Why::AllowedFails)
+            );
+        }
+        // LiteLLM's default, written out, is no policy of one's own.
+        let rules = Rules {
+            allowed_fails: Some(3),
+            ..Rules::default()
+        };
+        assert_eq!(
+            judge(&rules, after(1), Class::RateLimit, MANY),
+            Some(Why::RateLimited)
+        );
+        assert_eq!(
+            judge(&rules, after(4), Class::Server, ALONE),
+            Some(Why::AllowedFails)
+        );
+    }
+
+    #[test]
+    fn a_policy_speaks_of_its_classes_only() {
+        let policy = RetryPolicy {
+            timeout: Some(1),
+            rate_limit: Some(100),
+            ..RetryPolicy::default()
+        };
+        let rules = Rules {
+            policy: Some(policy),
+            ..Rules::default()
+        };
+        let after = |burst| Tally {
+            burst,
+            bad: 9,
+            ..ONE
+        };
+        assert_eq!(judge(&rules, after(9), Class::RateLimit, MANY), None);
+        assert_eq!(judge(&rules, after(1), Class::Timeout, MANY), None);
+        assert_eq!(
+            judge(&rules, after(2), Class::Timeout, MANY),
+            Some(Why::AllowedFails)
+        );
+        assert_eq!(
+            judge(&rules, after(1), Class::Authentication, MANY),
+            Some(Why::Lasting)
+        );
+    }
+
+    #[test]
+    fn a_breaker_counts_failures_in_a_row() {
+        let breaker = Breaker {
+            consecutive: 5,
+            open_for: seconds(300),
+        };
+        let rules = Rules {
+            breaker: Some(breaker),
+            ..Rules::default()
+        };
+        let tally = Tally {
+            row: 5,
+            bad: 1,
+            ..ONE
+        };
+        let cooling = rules
+            .judge(&tally, Class::Server, None, ALONE, NOW)
+            .unwrap();
+        assert_eq!(
+            (cooling.why, cooling.until),
+            (Why::Consecutive, NOW.plus(seconds(300)))
+        );
+        assert_eq!(
+            judge(&rules, Tally { row: 4, ..tally }, Class::Server, ALONE),
+            None
+        );
+    }
+
+    #[test]
+    fn the_time_is_the_deployments_else_the_providers_else_the_routers() {
+        let rules = Rules {
+            cooldown: seconds(7),
+            ..Rules::default()
+        };
+        let time = |own: Option<u64>, asked: Option<u64>| {
+            let place = Place {
+                own: own.map(seconds),
+                ..MANY
+            };
+            let cooling = rules.judge(&ONE, Class::RateLimit, asked.map(seconds), place, NOW);
+            cooling.map(|cooling| cooling.until.since(NOW))
+        };
+        assert_eq!(time(Some(2), Some(40)), Some(seconds(2)));
+        assert_eq!(time(None, Some(40)), Some(seconds(40)));
+        assert_eq!(time(None, Some(86_400)), Some(LONGEST));
+        assert_eq!(time(None, Some(0)), Some(seconds(7)));
+        assert_eq!(time(None, None), Some(seconds(7)));
+        assert_eq!(time(Some(0), Some(40)), None);
+    }
+
+    #[test]
+    fn nothing_cools_where_cooldowns_are_off() {
+        let rules = Rules {
+            disabled: true,
+            ..Rules::default()
+        };
+        let bad = Tally {
+            bad: 99,
+            row: 99,
+            probe: true,
+            ..ONE
+        };
+        for class in Class::ALL {
+            assert_eq!(judge(&rules, bad, class, MANY), None);
+        }
+    }
+
+    #[test]
+    fn one_that_fails_again_rests_again() {
+        let probe = Tally { probe: true, ..ONE };
+        assert_eq!(
+            judge(&Rules::default(), probe, Class::Server, ALONE),
+            Some(Why::Probe)
+        );
+    }
+}

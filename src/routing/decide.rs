@@ -6,7 +6,7 @@
 
 use pointsman_routes::table::{DeploymentId, Target};
 
-use super::board::Board;
+use super::board::{Board, Row};
 use super::facts::Facts;
 use super::filter::{Checks, Exclusion};
 use super::moment::Draw;
@@ -54,15 +54,13 @@ pub fn decide<'s>(
     sheet: &'s mut Sheet,
 ) -> Decision<'s> {
     let row = board.row(target);
-    sheet.begin(row.seats.len());
-    let found = sheet.sift(board, target, seen, facts);
+    let found = sheet.sift(board, row, seen, facts);
     if !found && facts.again && !facts.tried.is_empty() {
         let fresh = Facts {
             tried: &[],
             ..*facts
         };
-        sheet.begin(row.seats.len());
-        sheet.sift(board, target, seen, &fresh);
+        sheet.sift(board, row, seen, &fresh);
     }
     let mut candidates = Candidates {
         eligible: &sheet.eligible,
@@ -79,41 +77,40 @@ pub fn decide<'s>(
 }
 
 impl Sheet {
-    fn begin(&mut self, count: usize) {
-        self.exclusions.clear();
-        self.exclusions.resize(count, None);
-        self.scores.clear();
-        self.scores.resize(count, 0.0);
-        self.eligible.clear();
-        self.chosen = None;
-    }
-
     /// Notes who can be asked and who cannot; whether there is anybody.
-    fn sift(&mut self, board: &Board, target: Target, seen: &[Seen], facts: &Facts<'_>) -> bool {
-        let row = board.row(target);
+    fn sift(&mut self, board: &Board, row: &Row, seen: &[Seen], facts: &Facts<'_>) -> bool {
+        let Self {
+            exclusions,
+            scores,
+            eligible,
+            chosen,
+        } = self;
+        scores.clear();
+        scores.resize(row.seats.len(), 0.0);
+        eligible.clear();
+        exclusions.clear();
+        *chosen = None;
         let checks = Checks::new(board, row, facts);
         let mut lowest = u32::MAX;
-        for (at, (seat, seen)) in (0_u16..).zip(row.seats.iter().zip(seen)) {
+        let each = row.seats.iter().zip(seen).zip(0_u16..);
+        exclusions.extend(each.map(|((seat, seen), at)| {
             let exclusion = checks.exclusion(seat, seen);
-            self.exclusions[usize::from(at)] = exclusion;
-            if exclusion.is_some() {
-                continue;
+            if exclusion.is_none() && seat.order <= lowest {
+                if seat.order < lowest {
+                    lowest = seat.order;
+                    eligible.clear();
+                }
+                eligible.push(at);
             }
-            if seat.order < lowest {
-                lowest = seat.order;
-                self.eligible.clear();
-            }
-            if seat.order == lowest {
-                self.eligible.push(at);
-            }
-        }
+            exclusion
+        }));
         if row.levels {
-            for (seat, exclusion) in row.seats.iter().zip(&mut self.exclusions) {
+            for (seat, exclusion) in row.seats.iter().zip(exclusions) {
                 if seat.order > lowest && exclusion.is_none() {
                     *exclusion = Some(Exclusion::Order(lowest));
                 }
             }
         }
-        !self.eligible.is_empty()
+        !eligible.is_empty()
     }
 }

@@ -3,6 +3,7 @@
 use pointsman_routes::table::{Capabilities, DeploymentId};
 
 use super::state::Seen;
+use super::tokens::Vocabulary;
 use crate::call::Route;
 
 /// What a decision knows of the request: nothing of what it says.
@@ -39,10 +40,33 @@ pub struct Facts<'a> {
 /// How many tokens a prompt has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prompt {
-    /// Tokens.
+    /// About so many.
     pub tokens: u64,
-    /// Whether they were counted with the model's own vocabulary; else it is an estimate.
-    pub exact: bool,
+    /// Not more than so many.
+    pub most: u64,
+    /// Exactly so many in each of these vocabularies, where that was worth counting.
+    pub exact: [Option<u64>; Vocabulary::ALL.len()],
+}
+
+impl Prompt {
+    /// An estimate that may not be exceeded.
+    pub const fn at_most(tokens: u64) -> Self {
+        Self {
+            tokens,
+            most: tokens,
+            exact: [None; Vocabulary::ALL.len()],
+        }
+    }
+
+    /// Whether it is longer than a window of a model with this vocabulary: surely where it was
+    /// counted, else by the estimate.
+    pub fn exceeds(&self, window: u64, vocabulary: Option<Vocabulary>) -> bool {
+        if self.most <= window {
+            return false;
+        }
+        let exact = vocabulary.and_then(|vocabulary| self.exact[vocabulary as usize]);
+        exact.unwrap_or(self.tokens) > window
+    }
 }
 
 impl Facts<'_> {
@@ -60,10 +84,7 @@ impl Facts<'_> {
     pub const PLAIN: Self = Self {
         route: Route::Chat,
         stream: false,
-        prompt: Prompt {
-            tokens: 0,
-            exact: false,
-        },
+        prompt: Prompt::at_most(0),
         max_output: None,
         needs: Capabilities::NONE,
         words: &[],

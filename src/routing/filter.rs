@@ -176,7 +176,7 @@ impl<'a> Checks<'a> {
                 }
             }
             if let Some(window) = seat.window
-                && facts.prompt.tokens > window
+                && facts.prompt.exceeds(window, seat.vocabulary)
             {
                 return Some(Exclusion::Window(window));
             }

@@ -12,6 +12,9 @@ pub mod board;
 pub mod class;
 pub mod cooldown;
 pub mod decide;
+#[cfg(test)]
+mod example;
+pub mod explain;
 pub mod facts;
 pub mod filter;
 pub mod moment;
@@ -20,7 +23,10 @@ pub mod record;
 mod service;
 pub mod state;
 pub mod strategy;
+#[cfg(test)]
+mod tests;
 mod ticket;
+pub mod tokens;
 mod unavailable;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -33,6 +39,7 @@ use smallvec::SmallVec;
 
 use self::asked::Asked;
 use self::board::Board;
+use self::facts::Facts;
 use self::filter::Checks;
 use self::moment::{Clock, Draw};
 use self::record::{Decisions, Entry};
@@ -126,8 +133,21 @@ impl Router {
         let board = self.board(&call.live);
         let row = board.row(ask.target);
         let asked = Asked::read(call, &board, row);
-        let facts = asked.facts(call, &ask.tried, ask.again);
-        let limits = Checks::new(&board, row, &facts).keeps_limits();
+        asked.with_facts(call, &ask.tried, ask.again, |facts| {
+            self.pick_by(&board, call.id.as_bytes(), ask.target, facts)
+        })
+    }
+
+    /// As [`pick`](Self::pick), by facts that were made up.
+    pub fn pick_by(
+        &self,
+        board: &Arc<Board>,
+        call: &[u8],
+        target: Target,
+        facts: &Facts<'_>,
+    ) -> Result<Ticket, Failure> {
+        let row = board.row(target);
+        let limits = Checks::new(board, row, facts).keeps_limits();
         let shared = &*self.0;
         let mut spare = None;
         let mut kept = shared.decisions.begin();
@@ -136,13 +156,13 @@ impl Router {
             // Every slot is being read: this decision is not kept.
             None => spare.get_or_insert_with(Entry::default),
         };
-        entry.begin(call.id.as_bytes(), board.generation, ask.target);
+        entry.begin(call, board.generation, target);
         for _ in 0..RACES {
             let (now, draw) = (shared.clock.now(), shared.draws.next());
-            entry.note(&facts, now, draw);
+            entry.note(facts, now, draw);
             board.look(row, facts.stream, now, &mut entry.seen);
             let (seen, sheet) = (&entry.seen, &mut entry.sheet);
-            let decision = decide::decide(&board, ask.target, seen, draw, &facts, sheet);
+            let decision = decide::decide(board, target, seen, draw, facts, sheet);
             let Some(at) = decision.at else { break };
             let booking = Booking {
                 now,
@@ -152,12 +172,11 @@ impl Router {
                 direct: row.direct,
                 number: entry.number,
             };
-            if let Some(ticket) = Ticket::book(&self.0, &board, (ask.target, at), booking) {
+            if let Some(ticket) = Ticket::book(&self.0, board, (target, at), booking) {
                 return Ok(ticket);
             }
         }
-        let now = shared.clock.now();
-        Err(unavailable(&board, ask.target, entry, &facts, now))
+        Err(unavailable(board, target, entry, facts, shared.clock.now()))
     }
 
     /// The board of a table, made when the table is first seen.

@@ -10,6 +10,7 @@ use super::board::{Board, Seat};
 use super::class::Class;
 use super::cooldown::{Cooling, Place};
 use super::moment::Moment;
+use super::state::{REQUESTS, TOKENS};
 use crate::call::Usage;
 
 /// Seconds that LiteLLM notes for an answer that did not come in time.
@@ -212,9 +213,9 @@ impl Ticket {
         let quota = self.board.stats(self.deployment).quota();
         let (used, held) = (usage.total(), self.held.tokens);
         if used > held {
-            quota.tokens.add(used - held, now);
+            quota.add(TOKENS, used - held, now);
         } else {
-            quota.tokens.give_back(held - used, self.held.slot);
+            quota.give_back(TOKENS, held - used, self.held.slot);
         }
     }
 }
@@ -247,16 +248,13 @@ fn reserve(board: &Board, seat: &Seat, booking: Booking) -> Option<Held> {
     let probe = stats.admit(seat.parallel, booking.direct, now)?;
     let limit = |limit: Option<u64>| limit.filter(|_| booking.limits).unwrap_or(u64::MAX);
     let quota = stats.quota();
-    let Some(slot) = quota.requests.take(1, limit(seat.rpm), now) else {
+    let Some(slot) = quota.take(REQUESTS, 1, limit(seat.rpm), now) else {
         stats.turn_away(probe);
         return None;
     };
-    if quota
-        .tokens
-        .take(booking.tokens, limit(seat.tpm), now)
-        .is_none()
-    {
-        quota.requests.give_back(1, slot);
+    let tokens = quota.take(TOKENS, booking.tokens, limit(seat.tpm), now);
+    if tokens.is_none() {
+        quota.give_back(REQUESTS, 1, slot);
         stats.turn_away(probe);
         return None;
     }

@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::filter::Exclusion;
 use super::moment::Moment;
 use super::record::Entry;
-use super::state::Health;
+use super::state::{Health, REQUESTS, TOKENS};
 use crate::error::{Failure, NoDeployment};
 
 /// The failure of a decision without a choice: by the reason that most deployments share of those
@@ -112,8 +112,8 @@ fn wait(
         let quota = board.stats(seat.deployment).quota();
         match exclusion.as_ref()? {
             Exclusion::Cooling(until) => Some(*until),
-            Exclusion::Requests(limit) => quota.requests.room_at(1, *limit, now),
-            Exclusion::Tokens(limit) => quota.tokens.room_at(facts.reserve(seen), *limit, now),
+            Exclusion::Requests(limit) => quota.room_at(REQUESTS, 1, *limit, now),
+            Exclusion::Tokens(limit) => quota.room_at(TOKENS, facts.reserve(seen), *limit, now),
             Exclusion::Parallel(_) | Exclusion::Probing => Some(now),
             _ => None,
         }

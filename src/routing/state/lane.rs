@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::routing::moment::Moment;
 
 /// LiteLLM's figures where the file gives none.
@@ -72,17 +74,13 @@ struct Samples {
 
 impl Lane {
     /// The figure in seconds; `None` if there is no sample.
+    #[inline]
     pub fn read(&self, stat: Stat, now: Moment) -> Option<f32> {
         if self.count.load(Relaxed) == 0 {
             return None;
         }
-        if now.0 >= self.stale.load(Relaxed) {
-            let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-            samples.prune(now);
-            self.publish(&samples);
-            if samples.kept.is_empty() {
-                return None;
-            }
+        if now.0 >= self.stale.load(Relaxed) && !self.refresh(now) {
+            return None;
         }
         let figure = match stat {
             Stat::Mean => &self.mean,
@@ -91,6 +89,15 @@ impl Lane {
             Stat::Peak => return Some(self.peak_at(now)),
         };
         Some(f32::from_bits(figure.load(Relaxed)))
+    }
+
+    /// Drops stale samples; whether any is left.
+    #[cold]
+    fn refresh(&self, now: Moment) -> bool {
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.prune(now);
+        self.publish(&samples);
+        !samples.kept.is_empty()
     }
 
     /// How many samples there are, some of which may be stale.
@@ -170,7 +177,7 @@ impl Samples {
 
     /// The smallest sample that at least 95 of 100 are not above.
     fn p95(&self) -> f32 {
-        let mut sorted: Vec<f32> = self.kept.iter().map(|(_, one)| *one).collect();
+        let mut sorted: SmallVec<[f32; 64]> = self.kept.iter().map(|(_, one)| *one).collect();
         sorted.sort_unstable_by(f32::total_cmp);
         let rank = (sorted.len() * 95).div_ceil(100);
         sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)

@@ -17,19 +17,20 @@ use std::time::Duration;
 
 pub use self::lane::{Keeping, Lane, Stat};
 pub use self::registry::Registry;
-pub use self::window::Window;
+pub use self::window::Windows;
 use super::class::Class;
 use super::moment::Moment;
 
 /// What one deployment's provider counts: requests and tokens of the running minute. Deployments
 /// with one `quota_group` share it.
-#[derive(Debug, Default)]
-pub struct Quota {
-    /// Requests.
-    pub requests: Window,
-    /// Tokens of prompts and answers; those of requests under way are reserved.
-    pub tokens: Window,
-}
+pub type Quota = Windows<2>;
+
+/// Requests, in a [`Quota`].
+pub const REQUESTS: usize = 0;
+/// Tokens of prompts and answers, in a [`Quota`]; those of requests under way are reserved.
+pub const TOKENS: usize = 1;
+const GOOD: usize = 0;
+const BAD: usize = 1;
 
 /// What is known of one deployment.
 #[derive(Debug)]
@@ -41,19 +42,18 @@ pub struct Stats {
     why: AtomicU8,
     /// When the cooldown ends; zero is no cooldown. It stays past that time until a probe succeeds.
     until: AtomicU64,
+    quota: Arc<Quota>,
+    /// Tokens of its answers: mean and mean deviation.
+    answers: AtomicU64,
     /// Failures one after the other.
     row: AtomicU32,
-    quota: Arc<Quota>,
     /// Seconds per token of whole answers.
     whole: Lane,
     /// Seconds to the first token of streams.
     stream: Lane,
-    good: Window,
-    bad: Window,
+    outcomes: Windows<2>,
     /// Failures by class since the first one of a burst, and when that was.
     bursts: [AtomicU64; Class::ALL.len()],
-    /// Tokens of its answers: mean and mean deviation.
-    answers: AtomicU64,
 }
 
 /// What a decision knows of a deployment.
@@ -179,14 +179,14 @@ impl Stats {
             quota,
             whole: Lane::default(),
             stream: Lane::default(),
-            good: Window::default(),
-            bad: Window::default(),
+            outcomes: Windows::default(),
             bursts: Default::default(),
             answers: AtomicU64::new(0),
         }
     }
 
     /// Copies what `reads` names. Takes no lock.
+    #[inline]
     pub fn look(&self, reads: Reads, stream: bool, now: Moment) -> Seen {
         let mut seen = Seen {
             in_flight: self.in_flight.load(Relaxed),
@@ -194,8 +194,7 @@ impl Stats {
             ..Seen::default()
         };
         if reads.usage {
-            seen.requests = self.quota.requests.used(now);
-            seen.tokens = self.quota.tokens.used(now);
+            [seen.requests, seen.tokens] = self.quota.used(now);
             seen.answer = self.answer();
         }
         if let Some(stat) = reads.latency {
@@ -208,6 +207,7 @@ impl Stats {
     }
 
     /// Whether it may be asked.
+    #[inline]
     pub fn health(&self, now: Moment) -> Health {
         let until = self.until.load(Acquire);
         if until == 0 {
@@ -267,7 +267,7 @@ impl Stats {
     /// Share of failures in the running minute.
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
     pub fn errors(&self, now: Moment) -> f32 {
-        let (good, bad) = (self.good.used(now), self.bad.used(now));
+        let [good, bad] = self.outcomes.used(now);
         if bad == 0 {
             return 0.0;
         }
@@ -285,7 +285,7 @@ impl Stats {
 
     /// Counts a good answer.
     pub(super) fn succeeded(&self, now: Moment) {
-        self.good.add(1, now);
+        self.outcomes.add(GOOD, 1, now);
         self.row.store(0, Relaxed);
     }
 
@@ -296,15 +296,14 @@ impl Stats {
             ..Tally::default()
         };
         if class.counts() {
-            self.bad.add(1, now);
+            self.outcomes.add(BAD, 1, now);
             tally.row = self.row.fetch_add(1, Relaxed).saturating_add(1);
             tally.burst = self.burst(class, burst, now);
         }
         for one in Class::ALL {
             tally.burst_of_all += burst_at(self.bursts[one as usize].load(Relaxed), burst, now);
         }
-        tally.good = self.good.used(now);
-        tally.bad = self.bad.used(now);
+        [tally.good, tally.bad] = self.outcomes.used(now);
         tally
     }
 

@@ -28,7 +28,8 @@ impl Guess {
         let known = || candidates.iter().filter_map(|one| guess.known(one));
         let count = known().count();
         if count > 0 && count < candidates.eligible.len() {
-            guess.median = median(known, count);
+            // A hair above it: what was measured wins a tie.
+            guess.median = median(known, count) * 1.001;
         }
         guess
     }
@@ -46,12 +47,12 @@ impl Guess {
     }
 }
 
-/// The lower median, without a list to sort: each is counted against all others.
+/// The upper median, without a list to sort: each is counted against all others.
 fn median<I: Iterator<Item = f32>>(known: impl Fn() -> I, count: usize) -> f32 {
     let middle = |one: &f32| {
         let below = known().filter(|other| other < one).count();
         let equal = known().filter(|other| other == one).count();
-        (below..below + equal).contains(&((count - 1) / 2))
+        (below..below + equal).contains(&(count / 2))
     };
     known().find(middle).unwrap_or(UNKNOWN)
 }

@@ -8,6 +8,8 @@ mod balance;
 mod latency;
 mod price;
 mod shuffle;
+#[cfg(test)]
+mod tests;
 
 use pointsman_routes::table::Strategy;
 
@@ -77,10 +79,13 @@ impl<'a> Candidates<'a> {
             .map(score)
             .fold(f32::INFINITY, f32::min);
         let bound = best + best.abs() * buffer;
-        let near = |at: &&u16| score(at) <= bound;
-        let count = self.eligible.iter().filter(near).count();
-        let mut chosen = self.eligible.iter().filter(near);
-        chosen.nth(draw.below(count, use_)).copied()
+        let count = self
+            .eligible
+            .iter()
+            .map(|at| usize::from(score(at) <= bound))
+            .sum();
+        let mut near = self.eligible.iter().filter(|at| score(at) <= bound);
+        near.nth(draw.below(count, use_)).copied()
     }
 }
 

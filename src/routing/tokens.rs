@@ -1,0 +1,106 @@
+//! How many tokens a text has.
+//!
+//! A token is at least a byte, so a prompt of fewer bytes than a window fits, and nothing is
+//! counted. That settles all but very long prompts. Those are counted exactly for models whose
+//! vocabulary OpenAI has published, at some 20 MB a second; the vocabulary is built when it is first
+//! needed, in about half a second, and then kept. For all other models a token is taken for four
+//! bytes.
+
+use std::sync::LazyLock;
+
+/// Bytes of a token, where tokens are not counted.
+pub const BYTES_PER_TOKEN: u64 = 4;
+/// A prompt of more bytes than this per token of a window is not counted, but estimated: there is
+/// no such text but in tests.
+pub const MOST_BYTES_PER_TOKEN: u64 = 16;
+
+/// A published vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Vocabulary {
+    /// GPT-4, GPT-3.5 and the embeddings of their time.
+    Cl100k,
+    /// GPT-4o and all since.
+    O200k,
+}
+
+/// Counts tokens.
+pub trait Tokens {
+    /// Of a text.
+    fn count(&self, text: &str) -> u64;
+}
+
+impl Vocabulary {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Cl100k, Self::O200k];
+
+    /// That of a model, by its name.
+    pub fn of(model: &str) -> Option<Self> {
+        /// The longer names first.
+        const NAMES: [(&str, Vocabulary); 12] = [
+            ("gpt-4o", Vocabulary::O200k),
+            ("gpt-4.1", Vocabulary::O200k),
+            ("gpt-4.5", Vocabulary::O200k),
+            ("chatgpt-4o", Vocabulary::O200k),
+            ("gpt-5", Vocabulary::O200k),
+            ("o1", Vocabulary::O200k),
+            ("o3", Vocabulary::O200k),
+            ("o4-mini", Vocabulary::O200k),
+            ("gpt-4", Vocabulary::Cl100k),
+            ("gpt-3.5-turbo", Vocabulary::Cl100k),
+            ("gpt-35-turbo", Vocabulary::Cl100k),
+            ("text-embedding-", Vocabulary::Cl100k),
+        ];
+        // `ft:gpt-4o-…` and `openai/gpt-4o` are the same model.
+        let name = model.rsplit('/').next().unwrap_or(model);
+        let name = name.strip_prefix("ft:").unwrap_or(name);
+        let found = NAMES.iter().find(|(prefix, _)| name.starts_with(prefix));
+        found.map(|(_, vocabulary)| *vocabulary)
+    }
+}
+
+static CL100K: LazyLock<&'static bpe_openai::Tokenizer> = LazyLock::new(bpe_openai::cl100k_base);
+static O200K: LazyLock<&'static bpe_openai::Tokenizer> = LazyLock::new(bpe_openai::o200k_base);
+
+impl Tokens for Vocabulary {
+    /// Linear in the length of the text, whatever it is.
+    fn count(&self, text: &str) -> u64 {
+        let tokenizer = match self {
+            Self::Cl100k => *CL100K,
+            Self::O200k => *O200K,
+        };
+        tokenizer.count(text) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_have_their_vocabularies() {
+        for (model, vocabulary) in [
+            ("gpt-4o-mini", Some(Vocabulary::O200k)),
+            ("gpt-4", Some(Vocabulary::Cl100k)),
+            ("gpt-4-turbo-2024-04-09", Some(Vocabulary::Cl100k)),
+            ("openai/o3", Some(Vocabulary::O200k)),
+            ("ft:gpt-3.5-turbo:acme", Some(Vocabulary::Cl100k)),
+            ("claude-3-opus", None),
+            ("*", None),
+        ] {
+            assert_eq!(Vocabulary::of(model), vocabulary, "{model}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_counted_as_openai_counts_them() {
+        for (text, cl100k, o200k) in [
+            ("", 0, 0),
+            ("hello world", 2, 2),
+            ("antidisestablishmentarianism", 6, 6),
+            ("お誕生日おめでとう", 9, 8),
+        ] {
+            assert_eq!(Vocabulary::Cl100k.count(text), cl100k, "{text}");
+            assert_eq!(Vocabulary::O200k.count(text), o200k, "{text}");
+        }
+    }
+}
