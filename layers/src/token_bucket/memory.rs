@@ -1,5 +1,6 @@
 //! Buckets in memory.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,12 +10,12 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::Rate;
-use super::counter::{Counter, Full, Stamp, duration};
+use super::counter::{Counter, Full, Room, Stamp, duration};
 use super::{
     BucketStore, Denied, Granted, Hold, Id, Limited, Scope, Standing, Standings, Take, Unit,
 };
 use crate::id::BuildMix;
-use crate::inline::Inline;
+use crate::inline::MOST;
 use crate::ready::{Never, Soon};
 use crate::sync::Atomic;
 
@@ -22,7 +23,8 @@ use crate::sync::Atomic;
 ///
 /// It holds at most as many buckets as it was told (100,000 unless told), and forgets those that
 /// count nothing any more. When all of them count, further ids share [a few](SPARE) buckets: they
-/// may be refused early, and nobody is granted more than the limit.
+/// may be refused early, and nobody is granted more than the limit. Each thread keeps a few dozen
+/// sheets of what requests took, with the buckets that they last counted in.
 #[derive(Debug, Clone)]
 pub struct MemoryBuckets {
     shared: Arc<Shared>,
@@ -36,6 +38,8 @@ const SWEEP_EVERY: usize = 1024;
 
 #[derive(Debug)]
 struct Shared {
+    /// Tells stores apart: a thread's sheets may come from any.
+    number: u64,
     buckets: papaya::HashMap<Id, Arc<Bucket>, BuildMix>,
     spare: Box<[Arc<Bucket>]>,
     made: AtomicUsize,
@@ -53,7 +57,9 @@ impl MemoryBuckets {
 
     /// A store of at most `most` buckets.
     pub fn with_capacity(most: usize) -> Self {
+        static STORES: AtomicU64 = AtomicU64::new(0);
         let shared = Shared {
+            number: STORES.fetch_add(1, Ordering::Relaxed),
             buckets: papaya::HashMap::with_hasher(BuildMix::default()),
             spare: (0..SPARE).map(|_| Arc::new(Bucket::new())).collect(),
             made: AtomicUsize::new(0),
@@ -99,16 +105,7 @@ impl MemoryBuckets {
             (Unit::Tokens, scope.tokens, &bucket.tokens),
         ] {
             if let Some(rate) = rate {
-                let room = counter.room(now, &rate);
-                let (remaining, reset) = (room.remaining, duration(room.reset));
-                standings.tighten(
-                    unit,
-                    Standing {
-                        limit: rate.max,
-                        remaining,
-                        reset,
-                    },
-                );
+                standings.tighten(unit, counter.room(now, &rate).standing(&rate));
             }
         }
         standings
@@ -130,30 +127,60 @@ impl Default for MemoryBuckets {
     }
 }
 
+fn nanos_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl Shared {
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos_since(self.began)
     }
 
-    /// A place in the bucket of `scope`, which keeps the bucket in the store.
-    fn enter(&self, scope: &Scope, now: u64) -> Result<Arc<Bucket>, Limited> {
+    /// A place in the bucket of `scope`, which keeps the bucket in the store; `slot` may remember
+    /// the bucket.
+    fn enter<'a>(
+        &self,
+        slot: &'a mut Option<Entry>,
+        scope: &Scope,
+        now: u64,
+    ) -> Result<&'a mut Entry, Limited> {
+        let full = || Limited::new(scope, Unit::Parallel, 0, Duration::ZERO);
+        let known = slot.as_ref().filter(|entry| entry.id == Some(scope.id));
+        let known = known.map(|entry| entry.bucket.enter(scope.parallel));
+        let entered = match known {
+            Some(Ok(())) => None,
+            Some(Err(Shut::Full)) => return Err(full()),
+            Some(Err(Shut::Removed)) | None => Some(self.enter_anew(scope, now).ok_or_else(full)?),
+        };
+        if let Some(entry) = entered {
+            return Ok(slot.insert(entry));
+        }
+        Ok(slot.as_mut().expect("a place was got in its bucket"))
+    }
+
+    /// The same by a look into the store; `None` if all places are taken.
+    fn enter_anew(&self, scope: &Scope, now: u64) -> Option<Entry> {
         loop {
-            let bucket = self.bucket(scope.id, now);
-            match bucket.enter(scope.parallel) {
-                Ok(()) => return Ok(bucket),
-                Err(Shut::Full) => {
-                    return Err(Limited::new(scope, Unit::Parallel, 0, Duration::ZERO));
-                }
+            let entry = self.entry(scope.id, now);
+            match entry.bucket.enter(scope.parallel) {
+                Ok(()) => return Some(entry),
+                Err(Shut::Full) => return None,
                 // It is being removed; the next look finds a new one.
                 Err(Shut::Removed) => std::hint::spin_loop(),
             }
         }
     }
 
-    fn bucket(&self, id: Id, now: u64) -> Arc<Bucket> {
+    fn entry(&self, id: Id, now: u64) -> Entry {
+        let of = |id, bucket: &Arc<Bucket>| Entry {
+            id,
+            bucket: Arc::clone(bucket),
+            requests: None,
+            tokens: None,
+        };
         let buckets = self.buckets.pin();
         if let Some(bucket) = buckets.get(&id) {
-            return Arc::clone(bucket);
+            return of(Some(id), bucket);
         }
         let made = self.made.fetch_add(1, Ordering::Relaxed);
         let full = || self.count.load(Ordering::Relaxed) >= self.most;
@@ -162,15 +189,16 @@ impl Shared {
         }
         if full() {
             let spare = usize::try_from(id.0 % SPARE as u128).unwrap_or_default();
-            return Arc::clone(&self.spare[spare]);
+            // It is for now: the id may get a bucket of its own.
+            return of(None, &self.spare[spare]);
         }
         let fresh = Arc::new(Bucket::new());
         match buckets.try_insert(id, Arc::clone(&fresh)) {
             Ok(_) => {
                 self.count.fetch_add(1, Ordering::Relaxed);
-                fresh
+                of(Some(id), &fresh)
             }
-            Err(taken) => Arc::clone(taken.current),
+            Err(taken) => of(Some(id), taken.current),
         }
     }
 
@@ -185,7 +213,9 @@ impl Shared {
     }
 }
 
+/// One cache line: what two threads must pass to and fro, and no neighbour's.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Bucket<A = AtomicU64> {
     /// The requests that hold a place, or [`REMOVED`].
     holders: A,
@@ -261,115 +291,240 @@ impl<A: Atomic> Bucket<A> {
 }
 
 /// What was taken from buckets in memory.
+///
+/// It is no larger than a pointer, since a request carries it through all futures and into its
+/// response's body. What it points to is used again by the thread's next request.
 #[derive(Debug)]
 pub struct Taken {
-    shared: Arc<Shared>,
-    entries: Inline<Entry>,
-    tokens: u64,
-    standings: Standings,
+    /// There until it is closed.
+    sheet: Option<Box<Sheet>>,
 }
 
-/// Small, since a request carries it through all futures and into its response's body.
+/// What one request took of each bucket.
+#[derive(Debug)]
+struct Sheet {
+    store: u64,
+    began: Instant,
+    headers: bool,
+    tokens: u64,
+    standings: Standings,
+    /// The first `used` belong to this request. All remember their buckets: the next request often
+    /// counts in the same ones, and to compare is cheaper than to look up and to count references.
+    entries: [Option<Entry>; MOST],
+    used: usize,
+}
+
 #[derive(Debug)]
 struct Entry {
+    /// `None` if the bucket is not to be remembered.
+    id: Option<Id>,
     bucket: Arc<Bucket>,
+    requests: Option<(Rate, Stamp)>,
     tokens: Option<(Rate, Stamp)>,
 }
 
-impl Taken {
-    fn take(&mut self, now: u64, scope: &Scope) -> Result<Option<Stamp>, Limited> {
-        let bucket = self.shared.enter(scope, now)?;
-        let requests = match self.count(now, Unit::Requests, 1, scope, &bucket) {
-            Ok(requests) => requests,
-            Err(limited) => {
-                bucket.leave();
-                return Err(limited);
+/// The sheets that a thread keeps for its next requests.
+const SHEETS: usize = 64;
+
+#[expect(clippy::vec_box, reason = "requests carry the boxes, not the sheets")]
+type Sheets = RefCell<Vec<Box<Sheet>>>;
+
+thread_local! {
+    static SPARE_SHEETS: Sheets = const { RefCell::new(Vec::new()) };
+}
+
+impl Sheet {
+    /// A sheet for a request of `shared`, with nothing taken.
+    fn begin(shared: &Shared, tokens: u64) -> Box<Self> {
+        let spare = SPARE_SHEETS.try_with(|spare| spare.borrow_mut().pop());
+        if let Ok(Some(mut sheet)) = spare
+            && sheet.store == shared.number
+        {
+            sheet.tokens = tokens;
+            return sheet;
+        }
+        Box::new(Self {
+            store: shared.number,
+            began: shared.began,
+            headers: shared.headers,
+            tokens,
+            standings: Standings::default(),
+            entries: [const { None }; MOST],
+            used: 0,
+        })
+    }
+
+    /// Leaves the closed sheet to the thread's next request.
+    fn keep(mut self: Box<Self>) {
+        self.standings = Standings::default();
+        // A thread that is ending keeps nothing.
+        let _ = SPARE_SHEETS.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SHEETS {
+                spare.push(self);
             }
+        });
+    }
+
+    fn take(&mut self, shared: &Shared, now: u64, scope: &Scope) -> Result<(), Limited> {
+        let Some(slot) = self.entries.get_mut(self.used) else {
+            // A demand has no more scopes than a sheet has entries.
+            return Ok(());
         };
-        match self.count(now, Unit::Tokens, self.tokens, scope, &bucket) {
-            Ok(tokens) => {
-                // A full list cannot be: the demand is a list of the same length.
-                let kept = self.entries.push(Entry { bucket, tokens }).is_ok();
-                debug_assert!(kept, "there are as many places as scopes");
-                Ok(requests.map(|(_, stamp)| stamp))
+        let entry = shared.enter(slot, scope, now)?;
+        match entry.count(now, self.tokens, scope) {
+            Ok(rooms) => {
+                self.used += 1;
+                if self.headers {
+                    rooms.show(scope, &mut self.standings);
+                }
+                Ok(())
             }
             Err(limited) => {
-                if let Some((rate, stamp)) = requests {
-                    bucket.requests.refund(now, stamp, 1, &rate);
-                }
-                bucket.leave();
+                entry.bucket.leave();
                 Err(limited)
             }
         }
     }
 
-    fn count(
-        &mut self,
-        now: u64,
-        unit: Unit,
-        cost: u64,
-        scope: &Scope,
-        bucket: &Bucket,
-    ) -> Result<Option<(Rate, Stamp)>, Limited> {
-        let (rate, counter) = match unit {
-            Unit::Requests => (scope.requests, &bucket.requests),
-            Unit::Tokens => (scope.tokens, &bucket.tokens),
-            Unit::Parallel => return Ok(None),
-        };
-        let Some(rate) = rate else { return Ok(None) };
-        bucket.touch(now, rate.nanos());
-        match counter.take(now, cost, &rate) {
-            Ok((stamp, room)) => {
-                let (remaining, reset) = (room.remaining, duration(room.reset));
-                self.standings.tighten(
-                    unit,
-                    Standing {
-                        limit: rate.max,
-                        remaining,
-                        reset,
-                    },
-                );
-                Ok(Some((rate, stamp)))
+    /// Gives back all that was taken: a scope has refused.
+    fn undo(&mut self, now: u64) {
+        let tokens = self.tokens;
+        for entry in self.entries[..self.used].iter_mut().flatten() {
+            if let Some((rate, stamp)) = entry.requests.take() {
+                entry.bucket.requests.refund(now, stamp, 1, &rate);
             }
-            Err(Full { room, retry }) => {
-                let limited = Limited::new(scope, unit, room.remaining, duration(room.reset));
-                Err(limited.retry_after(retry.map(duration)))
+            if let Some((rate, stamp)) = entry.tokens.take() {
+                entry.bucket.tokens.refund(now, stamp, tokens, &rate);
             }
+            entry.bucket.leave();
         }
-    }
-
-    /// Gives back what was taken from the first scopes of `take`: the next one has refused.
-    fn undo(&mut self, now: u64, take: &Take, requests: &mut Inline<Option<Stamp>>) {
-        let entries = self.entries.drain().zip(requests.drain());
-        for ((Entry { bucket, tokens }, request), scope) in entries.zip(take.scopes()) {
-            if let (Some(stamp), Some(rate)) = (request, &scope.requests) {
-                bucket.requests.refund(now, stamp, 1, rate);
-            }
-            if let Some((rate, stamp)) = tokens {
-                bucket.tokens.refund(now, stamp, self.tokens, &rate);
-            }
-            bucket.leave();
-        }
+        self.used = 0;
     }
 
     fn close(&mut self, actual: u64) {
-        let shared = &self.shared;
-        let clock = || shared.now();
+        let (began, booked) = (self.began, self.tokens);
         let mut now = None;
-        for Entry { bucket, tokens } in self.entries.drain() {
-            if let Some((rate, stamp)) = tokens {
-                if actual < self.tokens {
-                    let now = *now.get_or_insert_with(clock);
-                    bucket
-                        .tokens
-                        .refund(now, stamp, self.tokens - actual, &rate);
-                } else if actual > self.tokens {
-                    let now = *now.get_or_insert_with(clock);
-                    bucket.touch(now, rate.nanos());
-                    bucket.tokens.book(now, actual - self.tokens, &rate);
-                }
+        let mut now = || *now.get_or_insert_with(|| nanos_since(began));
+        for entry in self.entries[..self.used].iter_mut().flatten() {
+            if actual != booked
+                && let Some((rate, stamp)) = &entry.tokens
+            {
+                entry.bucket.correct(now(), *stamp, booked, actual, rate);
             }
-            bucket.leave();
+            entry.bucket.leave();
+        }
+        self.used = 0;
+    }
+}
+
+impl<A: Atomic> Bucket<A> {
+    /// Books `actual` tokens in place of `booked`.
+    fn correct(&self, now: u64, stamp: Stamp, booked: u64, actual: u64, rate: &Rate) {
+        if actual < booked {
+            self.tokens.refund(now, stamp, booked - actual, rate);
+        } else {
+            self.touch(now, rate.nanos());
+            self.tokens.book(now, actual - booked, rate);
+        }
+    }
+}
+
+/// What is left of a scope's rates.
+struct Rooms {
+    requests: Option<Room>,
+    tokens: Option<Room>,
+}
+
+impl Rooms {
+    fn show(&self, scope: &Scope, standings: &mut Standings) {
+        let all = [
+            (Unit::Requests, scope.requests, self.requests),
+            (Unit::Tokens, scope.tokens, self.tokens),
+        ];
+        for (unit, rate, room) in all {
+            if let (Some(rate), Some(room)) = (rate, room) {
+                standings.tighten(unit, room.standing(&rate));
+            }
+        }
+    }
+}
+
+impl Room {
+    fn standing(self, rate: &Rate) -> Standing {
+        Standing {
+            limit: rate.max,
+            remaining: self.remaining,
+            reset: duration(self.reset),
+        }
+    }
+}
+
+impl Entry {
+    /// Counts one request and `tokens`, or nothing.
+    fn count(&mut self, now: u64, tokens: u64, scope: &Scope) -> Result<Rooms, Limited> {
+        let bucket = &*self.bucket;
+        let (requests, request_room) =
+            bucket.count(&bucket.requests, now, 1, scope.requests, |full| {
+                full.limited(scope, Unit::Requests)
+            })?;
+        let counted = bucket.count(&bucket.tokens, now, tokens, scope.tokens, |full| {
+            full.limited(scope, Unit::Tokens)
+        });
+        let (tokens, token_room) = match counted {
+            Ok(counted) => counted,
+            Err(limited) => {
+                if let Some((rate, stamp)) = requests {
+                    bucket.requests.refund(now, stamp, 1, &rate);
+                }
+                return Err(limited);
+            }
+        };
+        (self.requests, self.tokens) = (requests, tokens);
+        Ok(Rooms {
+            requests: request_room,
+            tokens: token_room,
+        })
+    }
+}
+
+/// What was counted, so that it can be given back, and what is left.
+type Counted = (Option<(Rate, Stamp)>, Option<Room>);
+
+impl<A: Atomic> Bucket<A> {
+    #[inline]
+    fn count(
+        &self,
+        counter: &Counter<A>,
+        now: u64,
+        cost: u64,
+        rate: Option<Rate>,
+        refuse: impl FnOnce(Full) -> Limited,
+    ) -> Result<Counted, Limited> {
+        let Some(rate) = rate else {
+            return Ok((None, None));
+        };
+        self.touch(now, rate.nanos());
+        match counter.take(now, cost, &rate) {
+            Ok((stamp, room)) => Ok((Some((rate, stamp)), Some(room))),
+            Err(full) => Err(refuse(full)),
+        }
+    }
+}
+
+impl Full {
+    fn limited(self, scope: &Scope, unit: Unit) -> Limited {
+        let Self { room, retry } = self;
+        Limited::new(scope, unit, room.remaining, duration(room.reset))
+            .retry_after(retry.map(duration))
+    }
+}
+
+impl Taken {
+    fn close(&mut self, actual: u64) {
+        if let Some(mut sheet) = self.sheet.take() {
+            sheet.close(actual);
+            sheet.keep();
         }
     }
 }
@@ -378,7 +533,7 @@ impl Hold for Taken {
     type Unit = u64;
 
     fn estimate(&self) -> u64 {
-        self.tokens
+        self.sheet.as_ref().map_or(0, |sheet| sheet.tokens)
     }
 
     fn settle(mut self, actual: u64) {
@@ -386,8 +541,10 @@ impl Hold for Taken {
     }
 
     fn head(&self, headers: &mut HeaderMap) {
-        if self.shared.headers {
-            self.standings.write(headers);
+        if let Some(sheet) = &self.sheet
+            && sheet.headers
+        {
+            sheet.standings.write(headers);
         }
     }
 }
@@ -405,27 +562,17 @@ impl BucketStore for MemoryBuckets {
     type Future = Never<Result<Taken, Denied<Infallible>>>;
 
     fn take(&self, take: &Take) -> Granted<Self> {
-        let now = self.shared.now();
-        let mut taken = Taken {
-            shared: Arc::clone(&self.shared),
-            entries: Inline::new(),
-            tokens: take.tokens,
-            standings: Standings::default(),
-        };
-        let mut requests = Inline::new();
+        let shared = &*self.shared;
+        let now = shared.now();
+        let mut sheet = Sheet::begin(shared, take.tokens);
         for scope in take.scopes() {
-            match taken.take(now, scope) {
-                Ok(stamp) => {
-                    let kept = requests.push(stamp).is_ok();
-                    debug_assert!(kept, "there are as many places as scopes");
-                }
-                Err(limited) => {
-                    taken.undo(now, take, &mut requests);
-                    return Soon::Now(Err(Denied::Limited(limited)));
-                }
+            if let Err(limited) = sheet.take(shared, now, scope) {
+                sheet.undo(now);
+                sheet.keep();
+                return Soon::Now(Err(Denied::Limited(limited)));
             }
         }
-        Soon::Now(Ok(taken))
+        Soon::Now(Ok(Taken { sheet: Some(sheet) }))
     }
 }
 
@@ -469,6 +616,36 @@ mod tests {
             .collect();
         assert_eq!(store.len(), 10);
         assert_eq!(granted.len(), 10 + SPARE * 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_remembered_bucket_is_forgotten_with_its_store_and_when_it_was_removed() {
+        let rate = Rate::per_minute(1);
+        for _ in 0..3 {
+            let store = MemoryBuckets::new();
+            take(&store, 1, rate).unwrap().settle(1);
+            assert!(take(&store, 1, rate).is_err());
+            tokio::time::advance(Duration::from_mins(4)).await;
+            store.shared.sweep(store.shared.now());
+            assert!(store.is_empty());
+            take(&store, 1, rate).unwrap().settle(1);
+            assert_eq!(store.len(), 1);
+            assert!(take(&store, 1, rate).is_err());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_that_ids_share_is_not_remembered() {
+        let store = MemoryBuckets::with_capacity(1);
+        let rate = Rate::per_minute(1);
+        take(&store, 1, rate).unwrap().settle(1);
+        take(&store, 2, rate).unwrap().settle(1);
+        assert_eq!(store.parallel(Id(2)), 0);
+        tokio::time::advance(Duration::from_mins(4)).await;
+        store.shared.sweep(store.shared.now());
+        let held = take(&store, 2, rate).unwrap();
+        assert_eq!((store.len(), store.parallel(Id(2))), (1, 1));
+        drop(held);
     }
 
     #[test]

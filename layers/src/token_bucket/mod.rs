@@ -59,7 +59,8 @@
 //! its limit, and nothing is granted until that is worked off.
 //!
 //! **Cost and safety.** [`MemoryBuckets`] looks buckets up without a lock, changes them by
-//! compare-and-swap and allocates nothing for a bucket that it knows. A take that fails at its last
+//! compare-and-swap and allocates nothing for a bucket that it knows, but a sheet for each request
+//! more at once than the thread has seen. A take that fails at its last
 //! scope gives back what it took from the others; a request that comes in between may be refused
 //! though there is room, never granted though there is none. The future may be dropped at any time.
 
@@ -665,7 +666,9 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let demand = self.demands.demand(&request);
-        let taken = demand.map(|demand| (self.store.take(&demand.take), demand.measure));
+        let granted = demand.as_ref().map(|demand| self.store.take(&demand.take));
+        // Only the measure goes on; the list of scopes is large.
+        let taken = granted.zip(demand.map(|demand| demand.measure));
         hold::call(&mut self.inner, request, taken)
     }
 }
