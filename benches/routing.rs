@@ -6,14 +6,12 @@
 //! asked are left out, one is chosen. `attempt` is all that routing does for a request: facts are
 //! read, the decision is made, written down and booked, and its ticket ends.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
 use divan::{AllocProfiler, Bencher, black_box};
-use http::HeaderValue;
-use pointsman::call::{Call, Principal, Route, Usage, peek};
+use pointsman::call::{Route, Usage, peek};
 use pointsman::live::Live;
+use pointsman::routing::asked::Shape;
 use pointsman::routing::board::Board;
 use pointsman::routing::class::Class;
 use pointsman::routing::decide::{Sheet, decide};
@@ -123,43 +121,32 @@ fn choice_among_100(bencher: Bencher<'_, '_>, strategy: &str) {
     choice_among(bencher, strategy, 100);
 }
 
-fn call(strategy: &str, count: u32) -> Call {
+fn live(strategy: &str, count: u32) -> Live {
     let loaded = load("bench.yaml", &config(strategy, count))
         .loaded
         .expect("a good config");
     let table = Table::loaded(loaded.routes);
     let env = |name: &str| (name == "KEY").then(|| "sk-bench".to_owned());
-    let live = Live::bind(table, &loaded.literals, &env, "bench.yaml".to_owned());
-    let text = format!(
-        r#"{{"model":"gpt-4o","max_tokens":300,"messages":[{{"role":"user","content":"{}"}}]}}"#,
-        "words and ".repeat(100)
-    );
-    let body = Bytes::from(text);
-    Call {
-        id: HeaderValue::from_static("4f5c1c1e-6c3e-4a7f-9a3e-0a4b8f1d2c3b"),
-        live: Arc::new(live.expect("nothing is missing")),
-        principal: Arc::new(Principal::master()),
-        route: Route::Chat,
-        asked: "gpt-4o".into(),
-        target: GROUP,
-        peek: peek::peek(&body).expect("a good body"),
-        body,
-        wants_usage: false,
-        timeout: None,
-        stream_timeout: None,
-        hints: None,
-        arrived: Instant::now(),
-    }
+    Live::bind(table, &loaded.literals, &env, "bench.yaml".to_owned()).expect("nothing is missing")
 }
 
 fn attempt_among(bencher: Bencher<'_, '_>, strategy: &str, count: u32, ended: Ended) {
-    let (router, call) = (Router::seeded(7), call(strategy, count));
+    let (router, live) = (Router::seeded(7), live(strategy, count));
+    let body = format!(
+        r#"{{"model":"gpt-4o","max_tokens":300,"messages":[{{"role":"user","content":"{}"}}]}}"#,
+        "words and ".repeat(100)
+    );
+    let peek = peek::peek(body.as_bytes()).expect("a good body");
+    let shape = Shape {
+        route: Route::Chat,
+        body: body.as_bytes(),
+        peek: &peek,
+        hints: None,
+    };
     let attempt = || {
-        let ask = Ask::first(GROUP);
-        router
-            .pick(&call, &ask)
-            .map(|ticket| ticket.end(ended))
-            .is_ok()
+        let id = b"4f5c1c1e-6c3e-4a7f-9a3e-0a4b8f1d2c3b";
+        let ticket = router.pick_for(&live, id, &shape, &Ask::first(GROUP));
+        ticket.map(|ticket| ticket.end(ended)).is_ok()
     };
     // The ring of decisions is filled once before.
     for _ in 0..2_000 {

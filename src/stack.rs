@@ -19,7 +19,7 @@ use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::admin::health::Draining;
-use crate::admin::{health, metrics, page};
+use crate::admin::{health, metrics, page, router};
 use crate::call::Route;
 use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
@@ -102,9 +102,13 @@ impl Gateway {
                 Door::Front | Door::Alive | Door::Ready | Door::Unknown => Access::Open,
                 Door::Health => Access::Optional,
                 Door::Metrics if !live.routes().settings.metrics_need_key => Access::Open,
-                Door::Metrics | Door::Details | Door::Models | Door::Model(_) | Door::Call(..) => {
-                    Access::Required
-                }
+                Door::Metrics
+                | Door::Details
+                | Door::Models
+                | Door::Model(_)
+                | Door::Explain
+                | Door::Decisions(_)
+                | Door::Call(..) => Access::Required,
             }
         }
     }
@@ -121,6 +125,8 @@ enum Door<'a> {
     Metrics,
     Models,
     Model(&'a str),
+    Explain,
+    Decisions(&'a str),
     Call(Route, Option<&'a str>),
     Unknown,
 }
@@ -143,6 +149,7 @@ impl<'a> Door<'a> {
             "/health/readiness" => Self::Ready,
             "/health/readiness/details" => Self::Details,
             "/metrics" | "/metrics/" => Self::Metrics,
+            "/router/explain" => Self::Explain,
             _ => Self::of_model(below),
         }
     }
@@ -151,6 +158,9 @@ impl<'a> Door<'a> {
     fn of_model(path: &'a str) -> Self {
         if let Some(model) = path.strip_prefix("/models/") {
             return Self::Model(model);
+        }
+        if let Some(call) = path.strip_prefix("/router/decisions/") {
+            return Self::Decisions(call);
         }
         let named = path
             .strip_prefix("/openai/deployments/")
@@ -175,16 +185,19 @@ struct Doors(Arc<Rooms>);
 struct Rooms {
     gateway: Gateway,
     front_door: FrontDoor<Routing<Upstream>>,
+    router: Router,
 }
 
 impl Doors {
     fn new(gateway: Gateway) -> Self {
+        let router = Router::new();
         // Each attempt is a decision of its own, so routing stands around the upstream.
-        let calls = Routing::new(Router::new(), gateway.upstream.clone());
+        let calls = Routing::new(router.clone(), gateway.upstream.clone());
         let front_door = FrontDoor::new(gateway.live.clone(), calls, gateway.reporter.clone());
         Self(Arc::new(Rooms {
             gateway,
             front_door,
+            router,
         }))
     }
 }
@@ -223,6 +236,9 @@ impl Rooms {
         if door == Door::Unknown {
             return openai::error(&Failure::Request(RequestFault::Route));
         }
+        if door == Door::Explain {
+            return self.explain(request).await;
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return openai::error(&Failure::Request(RequestFault::Method("GET, HEAD")));
         }
@@ -250,9 +266,36 @@ impl Rooms {
             },
             Door::Models => openai::models(&live),
             Door::Model(name) => openai::one_model(&live, &percent_decoded(name)),
-            Door::Call(..) | Door::Unknown => openai::error(&Failure::Request(RequestFault::Route)),
+            Door::Decisions(_) if !administers(&request) => {
+                openai::error(&Failure::Denied(Denial::AdminOnly))
+            }
+            Door::Decisions(call) => router::decisions(&self.router, &live, &percent_decoded(call)),
+            Door::Call(..) | Door::Explain | Door::Unknown => {
+                openai::error(&Failure::Request(RequestFault::Route))
+            }
         }
     }
+
+    async fn explain<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        if *request.method() != Method::POST {
+            return openai::error(&Failure::Request(RequestFault::Method("POST")));
+        }
+        if !administers(&request) {
+            return openai::error(&Failure::Denied(Denial::AdminOnly));
+        }
+        let live = self.gateway.live.load();
+        router::explain(&self.router, &live, request.into_body()).await
+    }
+}
+
+/// Without keys there are no principals, and everybody administers.
+fn administers<B>(request: &Request<B>) -> bool {
+    let principal = request.extensions().get::<Arc<crate::call::Principal>>();
+    principal.is_none_or(|principal| principal.admin)
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -316,6 +359,11 @@ mod tests {
             Door::of("/v1/models/openai/gpt-4o"),
             Door::Model("openai/gpt-4o")
         );
+        assert_eq!(
+            Door::of("/router/decisions/4f5c-1"),
+            Door::Decisions("4f5c-1")
+        );
+        assert_eq!(Door::of("/router/explain"), Door::Explain);
         assert_eq!(
             Door::of("/openai/deployments//chat/completions"),
             Door::Unknown

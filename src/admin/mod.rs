@@ -1,5 +1,6 @@
-//! What runs here and how it does: health, metrics, the front page.
+//! What runs here and how it does: health, metrics, decisions, the front page.
 
 pub mod health;
 pub mod metrics;
 pub mod page;
+pub mod router;

@@ -1,5 +1,6 @@
 //! The command line: Pointsman's own words, and LiteLLM's switches as they are.
 
+mod explain;
 mod logging;
 mod serve;
 mod source;
@@ -44,6 +45,16 @@ enum Command {
     Expand {
         /// The config.
         file: PathBuf,
+    },
+    /// Print how a request would be routed: who could be asked, what excludes each, the choice.
+    Explain {
+        /// The config.
+        file: PathBuf,
+        /// The request's body, as JSON.
+        request: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Ask a running gateway whether it is ready; exit code 1 if not. For containers.
     Healthcheck {
@@ -185,6 +196,11 @@ pub(crate) fn run() -> ExitCode {
             Command::Check { file, json } => tools::check(&file, json),
             Command::Routes { file } => tools::routes(file.as_deref()),
             Command::Expand { file } => tools::expand(&file),
+            Command::Explain {
+                file,
+                request,
+                json,
+            } => explain::run(&file, &request, json),
             Command::Healthcheck { url } => tools::healthcheck(&url),
         },
     }

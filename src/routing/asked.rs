@@ -10,11 +10,35 @@ use rustc_hash::FxHasher;
 use super::board::{Board, Row};
 use super::facts::{Facts, Prompt};
 use super::tokens::{BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN, Tokens, Vocabulary};
-use crate::call::{Call, Field, Route};
+use crate::call::{Call, Field, Hints, Peek, Route};
 use crate::wire::json;
 
 /// Most tags and capability words of one request that are looked at.
 const MOST_WORDS: usize = 64;
+
+/// As much of a call as is read here.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape<'a> {
+    /// What is asked for.
+    pub route: Route,
+    /// The body.
+    pub body: &'a [u8],
+    /// What is known of it.
+    pub peek: &'a Peek,
+    /// What the headers say.
+    pub hints: Option<&'a Hints>,
+}
+
+impl<'a> From<&'a Call> for Shape<'a> {
+    fn from(call: &'a Call) -> Self {
+        Self {
+            route: call.route,
+            body: &call.body,
+            peek: &call.peek,
+            hints: call.hints.as_deref(),
+        }
+    }
+}
 
 /// What was read of a call for one row.
 #[derive(Clone, Debug)]
@@ -38,12 +62,12 @@ struct Labels {
 impl Asked {
     /// Reads what choosing from `row` needs. Costs a pass over the prompt if a deployment of the
     /// row lacks an ability, and more only if the prompt is nearly as long as a window.
-    pub fn read(call: &Call, board: &Board, row: &Row) -> Self {
+    pub fn read(call: &Shape<'_>, board: &Board, row: &Row) -> Self {
         let number = |field| {
-            let text = std::str::from_utf8(call.peek.value(&call.body, field)?).ok()?;
+            let text = std::str::from_utf8(call.peek.value(call.body, field)?).ok()?;
             text.parse::<u64>().ok()
         };
-        let text = |field| call.peek.text(&call.body, field).map(Into::into);
+        let text = |field| call.peek.text(call.body, field).map(Into::into);
         Self {
             prompt: prompt(call, board, row),
             max_output: number(Field::MaxCompletionTokens).or_else(|| number(Field::MaxTokens)),
@@ -61,7 +85,7 @@ impl Asked {
     /// The facts of one attempt, borrowed for as long as `use_` looks at them.
     pub fn with_facts<R>(
         &self,
-        call: &Call,
+        call: &Shape<'_>,
         tried: &[DeploymentId],
         again: bool,
         use_: impl FnOnce(&Facts<'_>) -> R,
@@ -90,8 +114,8 @@ impl Asked {
 }
 
 /// Estimates the prompt; counts it where the estimate does not settle whether it fits.
-fn prompt(call: &Call, board: &Board, row: &Row) -> Prompt {
-    let Some(value) = call.peek.value(&call.body, call.route.required()) else {
+fn prompt(call: &Shape<'_>, board: &Board, row: &Row) -> Prompt {
+    let Some(value) = call.peek.value(call.body, call.route.required()) else {
         return Prompt::default();
     };
     // What tools say is part of the prompt.
@@ -155,7 +179,7 @@ fn text(value: &serde_json::Value, vocabulary: Vocabulary) -> u64 {
 }
 
 /// What the request cannot do without, among what somebody in the row lacks.
-fn needs(call: &Call, row: &Row) -> Capabilities {
+fn needs(call: &Shape<'_>, row: &Row) -> Capabilities {
     let sought = if row.by_ability() {
         super::board::CHECKED
     } else {
@@ -168,7 +192,7 @@ fn needs(call: &Call, row: &Row) -> Capabilities {
     let seek = |capability: Capabilities| sought.has(capability);
     let prompt = call
         .peek
-        .value(&call.body, Field::Messages)
+        .value(call.body, Field::Messages)
         .unwrap_or_default();
     for (capability, word) in [
         (Capabilities::VISION, &b"\"image_url\""[..]),
@@ -179,7 +203,7 @@ fn needs(call: &Call, row: &Row) -> Capabilities {
             needs = needs.with(capability);
         }
     }
-    let body = &*call.body;
+    let body = call.body;
     let named = |name: &[u8]| memmem::find(body, name).is_some();
     if (seek(Capabilities::TOOLS) && (named(b"\"tools\"") || named(b"\"functions\"")))
         || (seek(Capabilities::SCHEMA) && named(b"\"json_schema\""))
@@ -217,13 +241,13 @@ fn has_value(text: &[u8], literal: &[u8]) -> bool {
 }
 
 /// The session's digest: of the header, else of the body's member, else of the user.
-fn session(call: &Call) -> Option<u64> {
-    let header = call.hints.as_ref().and_then(|hints| hints.session.as_ref());
+fn session(call: &Shape<'_>) -> Option<u64> {
+    let header = call.hints.and_then(|hints| hints.session.as_ref());
     let mut hasher = FxHasher::default();
     match header {
         Some(id) => hasher.write(id.as_bytes()),
         None => {
-            let text = |field| call.peek.text(&call.body, field);
+            let text = |field| call.peek.text(call.body, field);
             let id = text(Field::SessionId).or_else(|| text(Field::User))?;
             hasher.write(id.as_bytes());
         }
@@ -232,12 +256,12 @@ fn session(call: &Call) -> Option<u64> {
 }
 
 impl Labels {
-    fn read(call: &Call, board: &Board) -> Option<Self> {
+    fn read(call: &Shape<'_>, board: &Board) -> Option<Self> {
         if !board.options.tags && !board.words {
             return None;
         }
         let mut labels = Self::default();
-        let body = &*call.body;
+        let body = call.body;
         for field in [Field::Metadata, Field::LitellmMetadata] {
             let Some(metadata) = call.peek.value(body, field) else {
                 continue;
@@ -251,7 +275,7 @@ impl Labels {
         if let Some(tags) = call.peek.value(body, Field::Tags) {
             push(&mut labels.tags, tags);
         }
-        if let Some(hints) = &call.hints {
+        if let Some(hints) = call.hints {
             let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
             if let Some(tags) = hints.tags.as_ref().and_then(text) {
                 let each = tags.split(',').map(str::trim).filter(|tag| !tag.is_empty());

@@ -2,15 +2,11 @@
 //! draw, the choice, and where the request would go if that failed. No prompt and no key is in it.
 
 use std::fmt;
-use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::Bytes;
-use http::HeaderValue;
 use pointsman_routes::table::{Routes, Strategy, Target};
 use serde::Serialize;
 
-use super::asked::Asked;
+use super::asked::{Asked, Shape};
 use super::board::{Board, Row};
 use super::decide::decide;
 use super::filter::Exclusion;
@@ -18,7 +14,7 @@ use super::moment::{Draw, Moment};
 use super::record::Entry;
 use super::state::{Health, Seen};
 use super::{Ask, Router};
-use crate::call::{Call, Field, Principal, Route, peek};
+use crate::call::{Field, Route, peek};
 use crate::error::{Failure, RequestFault};
 use crate::live::Live;
 
@@ -141,14 +137,20 @@ pub struct Ending {
 impl Router {
     /// Decides for a call as it would be decided now, with this draw or a new one. Books nothing
     /// and is not kept.
-    pub fn explain(&self, call: &Call, ask: &Ask, draw: Option<Draw>) -> Explanation {
-        let board = self.board(&call.live);
+    pub fn explain(
+        &self,
+        live: &Live,
+        shape: &Shape<'_>,
+        ask: &Ask,
+        draw: Option<Draw>,
+    ) -> Explanation {
+        let board = self.board(live);
         let row = board.row(ask.target);
         let now = self.clock().now();
         let draw = draw.unwrap_or_else(|| self.0.draws.next());
         let mut entry = Entry::default();
         entry.begin(&[], board.generation, ask.target);
-        Asked::read(call, &board, row).with_facts(call, &ask.tried, ask.again, |facts| {
+        Asked::read(shape, &board, row).with_facts(shape, &ask.tried, ask.again, |facts| {
             entry.note(facts, now, draw);
             board.look(row, facts.stream, now, &mut entry.seen);
             decide(
@@ -160,7 +162,35 @@ impl Router {
                 &mut entry.sheet,
             );
         });
-        Explanation::new(&board, call.live.routes(), &entry)
+        Explanation::new(&board, live.routes(), &entry)
+    }
+
+    /// Decides for a request's body as it would be decided now. What it asks for is seen by its
+    /// members.
+    pub fn explain_body(&self, live: &Live, body: &[u8]) -> Result<Explanation, Failure> {
+        let refused = |what: String| Failure::Request(RequestFault::Json(what));
+        let peek = peek::peek(body).map_err(|refusal| refused(refusal.to_string()))?;
+        let route = [Route::Chat, Route::Completions, Route::Embeddings]
+            .into_iter()
+            .find(|route| peek.get(route.required()).is_some())
+            .ok_or_else(|| missing("messages"))?;
+        let asked = peek
+            .text(body, Field::Model)
+            .ok_or_else(|| missing("model"))?;
+        let shape = Shape {
+            route,
+            body,
+            peek: &peek,
+            hints: None,
+        };
+        let Some(found) = live.table().resolve(&asked) else {
+            let nearest = live.table().nearest(&asked, 3).into_iter();
+            return Err(Failure::Request(RequestFault::UnknownModel {
+                asked: asked.chars().take(200).collect(),
+                nearest: nearest.map(str::to_owned).collect(),
+            }));
+        };
+        Ok(self.explain(live, &shape, &Ask::first(found.target), None))
     }
 
     /// The decisions of a call that are still kept, as far as their tables are.
@@ -337,47 +367,10 @@ fn chain(routes: &Routes, target: Target) -> Chain {
     }
 }
 
-/// A call made of a request's body alone, to be explained. What it asks for is seen by its members.
-pub fn call(live: Arc<Live>, body: Bytes) -> Result<Call, Failure> {
-    let refused = |what: String| Failure::Request(RequestFault::Json(what));
-    let peek = peek::peek(&body).map_err(|refusal| refused(refusal.to_string()))?;
-    let routes = [Route::Chat, Route::Completions, Route::Embeddings];
-    let missing = |name| {
-        Failure::Request(RequestFault::Missing {
-            route: "/router/explain",
-            name,
-        })
-    };
-    let route = routes
-        .into_iter()
-        .find(|route| peek.get(route.required()).is_some())
-        .ok_or_else(|| missing("messages"))?;
-    let asked = peek
-        .text(&body, Field::Model)
-        .ok_or_else(|| missing("model"))?;
-    let asked: Arc<str> = asked.into();
-    let target = live.table().resolve(&asked).map(|found| found.target);
-    let target = target.ok_or_else(|| {
-        let nearest = live.table().nearest(&asked, 3).into_iter();
-        Failure::Request(RequestFault::UnknownModel {
-            asked: asked.chars().take(200).collect(),
-            nearest: nearest.map(str::to_owned).collect(),
-        })
-    })?;
-    Ok(Call {
-        id: HeaderValue::from_static("explain"),
-        principal: Arc::new(Principal::master()),
-        route,
-        asked,
-        target,
-        wants_usage: false,
-        body,
-        peek,
-        timeout: None,
-        stream_timeout: None,
-        hints: None,
-        arrived: Instant::now(),
-        live,
+fn missing(name: &'static str) -> Failure {
+    Failure::Request(RequestFault::Missing {
+        route: "/router/explain",
+        name,
     })
 }
 

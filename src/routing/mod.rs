@@ -37,7 +37,7 @@ use arc_swap::ArcSwap;
 use pointsman_routes::table::{DeploymentId, Target};
 use smallvec::SmallVec;
 
-use self::asked::Asked;
+use self::asked::{Asked, Shape};
 use self::board::Board;
 use self::facts::Facts;
 use self::filter::Checks;
@@ -130,11 +130,21 @@ impl Router {
     /// Waits for nothing. Gives [`Failure::NoDeployment`] if nobody can be asked, which says why,
     /// who rests, and when to come again.
     pub fn pick(&self, call: &Call, ask: &Ask) -> Result<Ticket, Failure> {
-        let board = self.board(&call.live);
-        let row = board.row(ask.target);
-        let asked = Asked::read(call, &board, row);
-        asked.with_facts(call, &ask.tried, ask.again, |facts| {
-            self.pick_by(&board, call.id.as_bytes(), ask.target, facts)
+        self.pick_for(&call.live, call.id.as_bytes(), &call.into(), ask)
+    }
+
+    /// As [`pick`](Self::pick), for what is not a call; `id` is what the decision is kept under.
+    pub fn pick_for(
+        &self,
+        live: &Live,
+        id: &[u8],
+        shape: &Shape<'_>,
+        ask: &Ask,
+    ) -> Result<Ticket, Failure> {
+        let board = self.board(live);
+        let asked = Asked::read(shape, &board, board.row(ask.target));
+        asked.with_facts(shape, &ask.tried, ask.again, |facts| {
+            self.pick_by(&board, id, ask.target, facts)
         })
     }
 

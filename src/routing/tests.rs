@@ -391,7 +391,7 @@ async fn the_same_seed_gives_the_same_choices() {
 fn reasons(config: &str, body: &str) -> (Option<String>, Vec<Option<&'static str>>) {
     let call = example::call(config, Route::Chat, body);
     let router = Router::seeded(1);
-    let told = router.explain(&call, &Ask::first(call.target), None);
+    let told = router.explain(&call.live, &(&call).into(), &Ask::first(call.target), None);
     let excluded = told.candidates.iter();
     let excluded = excluded.map(|one| one.excluded.as_ref().map(|left| left.reason));
     (told.choice, excluded.collect())
