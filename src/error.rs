@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
+use pointsman_routes::table::DeploymentId;
 
 use crate::wire::openai::{ErrorBody, ErrorFields};
 
@@ -24,8 +25,32 @@ pub enum Failure {
         /// Why each was left out.
         why: NoDeployment,
     },
+    /// A failure that the caller wanted acted out; nobody was asked.
+    Rehearsed {
+        /// Which.
+        act: Rehearsal,
+        /// The group that the caller asked for.
+        group: String,
+        /// Where the call could go on.
+        fallbacks: Vec<String>,
+    },
     /// A fault of the gateway's own.
     Internal,
+}
+
+/// A failure that can be acted out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rehearsal {
+    /// `mock_testing_fallbacks`: the first group fails with 500.
+    Fallbacks,
+    /// `mock_testing_context_window_fallbacks`: the prompt is too long for the first group.
+    ContextWindow,
+    /// `mock_testing_content_policy_fallbacks`: the first group refuses the content.
+    ContentPolicy,
+    /// `mock_testing_rate_limit_error`: the first attempt is refused with 429.
+    RateLimit,
+    /// `mock_timeout`: the first group does not answer in time.
+    Timeout,
 }
 
 /// A fault in the caller's request.
@@ -148,10 +173,14 @@ pub struct UpstreamFault {
     pub kind: UpstreamKind,
     /// The provider, as LiteLLM names it in errors: `OpenAI`, `Azure`.
     pub provider: String,
-    /// The deployment that was asked.
+    /// The deployment that was asked, by its place in the call's table.
+    pub asked: DeploymentId,
+    /// Its id.
     pub deployment: String,
     /// The group that the caller asked for.
     pub group: String,
+    /// The groups that could stand in for that one.
+    pub fallbacks: Vec<String>,
     /// What the provider said, redacted.
     pub message: String,
     /// `param` of the provider's error.
@@ -224,6 +253,7 @@ impl Failure {
                 why: NoDeployment::Empty | NoDeployment::Busy { .. },
                 ..
             } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Rehearsed { act, .. } => act.status(),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -233,7 +263,7 @@ impl Failure {
         match self {
             Self::Request(_) | Self::Denied(_) => Side::Client,
             Self::Upstream(_) => Side::Provider,
-            Self::NoDeployment { .. } | Self::Internal => Side::Gateway,
+            Self::NoDeployment { .. } | Self::Rehearsed { .. } | Self::Internal => Side::Gateway,
         }
     }
 
@@ -251,6 +281,7 @@ impl Failure {
         match self {
             Self::Upstream(fault) => fault.kind.class(),
             Self::Denied(_) => "ProxyException",
+            Self::Rehearsed { act, .. } => act.class(),
             Self::NoDeployment {
                 why: NoDeployment::Window { .. },
                 ..
@@ -312,6 +343,25 @@ impl Denial {
             Self::Repeated => StatusCode::BAD_REQUEST,
             Self::StoreDown => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::UNAUTHORIZED,
+        }
+    }
+}
+
+impl Rehearsal {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Fallbacks => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ContextWindow | Self::ContentPolicy => StatusCode::BAD_REQUEST,
+            Self::RateLimit => StatusCode::TOO_MANY_REQUESTS,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::ContextWindow => "ContextWindowExceededError",
+            Self::ContentPolicy => "ContentPolicyViolationError",
+            Self::Fallbacks | Self::RateLimit | Self::Timeout => class_of(self.status()),
         }
     }
 }
@@ -432,6 +482,24 @@ impl fmt::Display for Failure {
                     ),
                 }
             }
+            Self::Rehearsed {
+                act,
+                group,
+                fallbacks,
+            } => {
+                let class = act.class();
+                let what = match act {
+                    Rehearsal::RateLimit => "rate limit error",
+                    Rehearsal::Timeout => "timeout",
+                    _ => "fallback",
+                };
+                let fallbacks = Names(fallbacks);
+                write!(
+                    f,
+                    "litellm.{class}: This is a mock exception for model={group}, to trigger a \
+                     {what}. Fallbacks={fallbacks}"
+                )
+            }
             Self::Internal => f.write_str("Internal error of the gateway"),
         }
     }
@@ -518,8 +586,10 @@ impl fmt::Display for UpstreamFault {
             deployment,
             group,
             message,
+            fallbacks,
             ..
         } = self;
+        let fallbacks = Names(fallbacks);
         write!(f, "litellm.{class}: {class}: {provider}Exception - ")?;
         match self.kind {
             UpstreamKind::Status(_) => f.write_str(message)?,
@@ -547,8 +617,22 @@ impl fmt::Display for UpstreamFault {
         write!(
             f,
             ". Received Model Group={group}, Deployment={deployment}\nAvailable Model Group \
-             Fallbacks=None"
+             Fallbacks={fallbacks}"
         )
+    }
+}
+
+/// Names as LiteLLM's errors list them.
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self([first, others @ ..]) = self else {
+            return f.write_str("None");
+        };
+        write!(f, "['{first}'")?;
+        others.iter().try_for_each(|name| write!(f, ", '{name}'"))?;
+        f.write_str("]")
     }
 }
 

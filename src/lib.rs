@@ -10,6 +10,8 @@ pub mod ingress;
 
 pub mod call;
 
+pub mod reliable;
+
 pub mod routing;
 
 pub mod upstream;

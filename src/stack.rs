@@ -25,6 +25,7 @@ use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
 use crate::ingress::openai::{self, FrontDoor};
 use crate::live::Handle;
+use crate::reliable::Reliable;
 use crate::routing::{Router, Routing};
 use crate::spend::report::Reporter;
 use crate::store::config::ConfigKeys;
@@ -184,7 +185,7 @@ struct Doors(Arc<Rooms>);
 #[derive(Debug)]
 struct Rooms {
     gateway: Gateway,
-    front_door: FrontDoor<Routing<Upstream>>,
+    front_door: FrontDoor<Reliable<Routing<Upstream>>>,
     router: Router,
 }
 
@@ -192,7 +193,9 @@ impl Doors {
     fn new(gateway: Gateway) -> Self {
         let router = Router::new();
         // Each attempt is a decision of its own, so routing stands around the upstream.
-        let calls = Routing::new(router.clone(), gateway.upstream.clone());
+        let attempts = Routing::new(router.clone(), gateway.upstream.clone());
+        // Fallbacks and retries make attempts until there is an answer.
+        let calls = Reliable::new(router.clone(), attempts);
         let front_door = FrontDoor::new(gateway.live.clone(), calls, gateway.reporter.clone());
         Self(Arc::new(Rooms {
             gateway,

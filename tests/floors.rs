@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("cli", 7),
     ("server", 6),
     ("stack", 5),
+    ("reliable", 4),
     ("admin", 4),
     ("ui", 4),
     ("ingress", 3),

@@ -207,11 +207,13 @@ where
             .unwrap_or(&deployment.model)
             .into(),
         target: Target::Deployment(id),
+        fallback: None,
         body,
         peek,
         wants_usage: false,
         timeout: Some(timeout),
         stream_timeout: None,
+        controls: None,
         hints: None,
         arrived: Instant::now(),
     };

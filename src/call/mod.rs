@@ -1,8 +1,10 @@
 //! The values that travel: a [`Call`] on the way in, an [`Attempt`] at each deployment, an
 //! [`Answer`] on the way back.
 
+pub mod controls;
 mod ends;
 pub mod peek;
+mod trail;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,8 +14,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pointsman_routes::table::{DeploymentId, GroupId, Target};
 
+pub use self::controls::{Controls, Hop};
 pub use self::ends::{Ends, OnEnd, StreamEnd, StreamOutcome};
 pub use self::peek::{Field, Peek};
+pub use self::trail::{Left, Lost, Reached, Trail};
 use crate::live::Live;
 
 /// Who asks.
@@ -91,8 +95,10 @@ pub struct Call {
     pub route: Route,
     /// The model, as the caller wrote it.
     pub asked: Arc<str>,
-    /// What that name stands for.
+    /// What that name stands for, or the fallback that stands in for it.
     pub target: Target,
+    /// The fallback, if the call is at one.
+    pub fallback: Option<Fallback>,
     /// The body as it came.
     pub body: Bytes,
     /// What is known of the body.
@@ -103,10 +109,21 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// Deadline of the first chunk, if the caller set one.
     pub stream_timeout: Option<Duration>,
+    /// What it says of retries and fallbacks, if it does.
+    pub controls: Option<Box<Controls>>,
     /// What its headers say to whoever chooses, if that matters by the file.
     pub hints: Option<Box<Hints>>,
     /// When its head had been read.
     pub arrived: Instant,
+}
+
+/// Where a call is that was not answered by the group it asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The group that was asked for.
+    pub from: GroupId,
+    /// The name of what stands in for it; the answer bears it.
+    pub name: Arc<str>,
 }
 
 /// What the headers of a request say to whoever chooses.
@@ -138,13 +155,57 @@ impl Call {
         }
         self.live
             .table()
-            .resolve(&self.asked)
+            .resolve(self.name())
             .map_or(Cow::Borrowed(model), |name| name.fill(model))
     }
 
     /// The public name of [`group`](Self::group).
     pub fn group_name(&self) -> &str {
-        &self.live.routes().groups[usize::from(self.group().0)].name
+        self.name_of(self.group())
+    }
+
+    /// The group that was asked for, whoever answers.
+    pub fn requested(&self) -> GroupId {
+        match &self.fallback {
+            Some(fallback) => fallback.from,
+            None => self.group(),
+        }
+    }
+
+    /// The public name of a group of its table.
+    pub fn name_of(&self, group: GroupId) -> &str {
+        &self.live.routes().groups[usize::from(group.0)].name
+    }
+
+    /// The name that the answer bears: as the caller wrote it, or the fallback's.
+    pub fn name(&self) -> &str {
+        match &self.fallback {
+            Some(fallback) => &fallback.name,
+            None => &self.asked,
+        }
+    }
+
+    /// The call at a fallback. `None` if the changes that the caller wants there make no request.
+    pub fn at(&self, hop: &Hop) -> Option<Self> {
+        let fallback = Some(Fallback {
+            from: self.requested(),
+            name: Arc::clone(&hop.name),
+        });
+        let (body, peek) = match &hop.changes {
+            None => (self.body.clone(), self.peek.clone()),
+            Some(changes) => {
+                let body = controls::merge(&self.body, changes)?;
+                let peek = peek::peek(&body).ok()?;
+                (body, peek)
+            }
+        };
+        Some(Self {
+            target: hop.target,
+            fallback,
+            body,
+            peek,
+            ..self.clone()
+        })
     }
 }
 
@@ -260,11 +321,13 @@ pub(crate) mod example {
             route,
             asked: asked.into(),
             target,
+            fallback: None,
             wants_usage: peek.stream && peek.wants_usage(&body),
             body,
             peek,
             timeout: None,
             stream_timeout: None,
+            controls: None,
             hints: None,
             arrived: Instant::now(),
             live: Arc::new(live),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pointsman_routes::table::DeploymentId;
 use pointsman_routes::usd::{Decimal, Usd};
 
-use crate::call::Call;
+use crate::call::{Call, Trail};
 use crate::live::Endpoint;
 use crate::spend::price::Cost;
 
@@ -39,6 +40,9 @@ names! {
     CALLBACKS = "x-litellm-callback-duration-ms";
     RETRIES = "x-litellm-attempted-retries";
     FALLBACKS = "x-litellm-attempted-fallbacks";
+    MAX_RETRIES = "x-litellm-max-retries";
+    MAX_FALLBACKS = "x-litellm-max-fallbacks";
+    ATTEMPTS = "x-pointsman-attempts";
     SOURCE = "x-pointsman-error-source";
 }
 
@@ -115,6 +119,9 @@ fn unchanging(call: &Call, endpoint: &Endpoint, streamed: bool) -> HeaderMap {
         headers.insert(MODEL_GROUP, group);
     }
     headers.insert(LITELLM_VERSION, VERSION);
+    if let Ok(attempts) = HeaderValue::from_str(&answered(endpoint)) {
+        headers.insert(ATTEMPTS, attempts);
+    }
     headers.insert(RETRIES, ZERO);
     headers.insert(FALLBACKS, ZERO);
     headers.insert(CALLBACKS, NOTHING);
@@ -130,6 +137,57 @@ fn unchanging(call: &Call, endpoint: &Endpoint, streamed: bool) -> HeaderMap {
         headers.insert(COST_MARGIN_PERCENT, NOTHING);
     }
     headers
+}
+
+/// Longest list of attempts that is told.
+const MAX_ATTEMPTS: usize = 1_024;
+
+/// What was tried, where anything failed; who answered in the end is the last of the list.
+pub fn push_trail(
+    headers: &mut HeaderMap,
+    call: &Call,
+    trail: &Trail,
+    answered_by: Option<DeploymentId>,
+) {
+    if trail.left.is_empty() {
+        return;
+    }
+    headers.insert(RETRIES, trail.retries.into());
+    headers.insert(FALLBACKS, trail.fallbacks.into());
+    headers.insert(MAX_RETRIES, trail.max_retries.into());
+    headers.insert(MAX_FALLBACKS, trail.max_fallbacks.into());
+    let end = answered_by.map(|id| answered(call.live.endpoint(id)));
+    let room = MAX_ATTEMPTS.saturating_sub(end.as_deref().map_or(0, str::len));
+    let mut told = String::new();
+    for left in &trail.left {
+        let who = match left.deployment {
+            Some(id) => &call.live.endpoint(id).names.id,
+            None => &NOBODY,
+        };
+        let who = who.to_str().unwrap_or("?");
+        let (why, status) = (left.why, left.status.as_u16());
+        let one = format!("{who};why={why};status={status}, ");
+        if told.len() + one.len() > room {
+            told.push_str("..., ");
+            break;
+        }
+        told.push_str(&one);
+    }
+    match &end {
+        Some(end) => told.push_str(end),
+        None => told.truncate(told.len().saturating_sub(2)),
+    }
+    if let Ok(told) = HeaderValue::from_str(&told) {
+        headers.insert(ATTEMPTS, told);
+    }
+}
+
+/// In place of a deployment's id where there was none to be asked.
+const NOBODY: HeaderValue = HeaderValue::from_static("-");
+
+/// The end of the list of attempts of an answer.
+fn answered(endpoint: &Endpoint) -> String {
+    format!("{};why=answered", endpoint.names.id.to_str().unwrap_or("?"))
 }
 
 /// What the call cost; a stream cannot know it yet.

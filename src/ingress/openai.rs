@@ -13,7 +13,9 @@ use tower::{Service, ServiceExt};
 
 use super::body::Body;
 use super::headers;
-use crate::call::{Answer, AnswerBody, Call, Ends, Field, Hints, Principal, Route, peek};
+use crate::call::{
+    AnswerBody, Call, Controls, Ends, Field, Hints, Lost, Principal, Reached, Route, Trail, peek,
+};
 use crate::error::{Failure, RequestFault};
 use crate::live::{Handle, Live};
 use crate::spend::price::{Cost, price};
@@ -31,6 +33,7 @@ const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 const SESSION: HeaderName = HeaderName::from_static("x-litellm-session-id");
+const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
 const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
 
 /// The front door over a service that answers calls.
@@ -43,7 +46,7 @@ pub struct FrontDoor<S> {
 
 impl<S> FrontDoor<S>
 where
-    S: Service<Arc<Call>, Response = Answer<Relay>, Error = Failure> + Clone,
+    S: Service<Arc<Call>, Response = Reached<Relay>, Error = Box<Lost>> + Clone,
 {
     /// Reads requests into calls of `calls`, each with the table that is in force when it comes.
     pub fn new(live: Handle, calls: S, reporter: Reporter) -> Self {
@@ -85,27 +88,31 @@ where
         let answer = self.calls.clone().oneshot(Arc::clone(&call)).await;
         watch.armed = false;
         match answer {
-            Ok(answer) => self.respond(&call, answer, in_flight),
-            Err(failure) => {
-                self.reporter.report(failed(&call, &failure));
-                refuse(&failure, &id)
-            }
+            Ok(reached) => self.respond(reached, in_flight),
+            Err(lost) => self.fail(*lost),
         }
     }
 
     fn respond(
         &self,
-        call: &Arc<Call>,
-        answer: Answer<Relay>,
+        reached: Reached<Relay>,
         in_flight: crate::spend::meter::InFlight,
     ) -> Response<Body> {
+        let Reached {
+            call,
+            answer,
+            trail,
+        } = reached;
+        let call = &call;
         let endpoint = call.live.endpoint(answer.deployment);
         let streamed = matches!(answer.body, AnswerBody::Stream(_));
         let mut headers = headers::of_answer(call, endpoint, streamed);
+        headers::push_trail(&mut headers, call, &trail, Some(answer.deployment));
         headers::push_provider(&mut headers, &answer.headers, endpoint);
         let mut record = Record {
             call: Arc::clone(call),
             deployment: Some(answer.deployment),
+            trail,
             status: answer.status,
             failure: None,
             dropped: false,
@@ -138,6 +145,18 @@ where
         *response.headers_mut() = headers;
         response
     }
+
+    fn fail(&self, lost: Lost) -> Response<Body> {
+        let Lost {
+            call,
+            failure,
+            trail,
+        } = lost;
+        let mut response = refuse(&failure, &call.id);
+        headers::push_trail(response.headers_mut(), &call, &trail, None);
+        self.reporter.report(failed(&call, &failure, trail));
+        response
+    }
 }
 
 impl Record {
@@ -164,19 +183,15 @@ fn ended(mut record: Record, end: StreamEnd) -> Record {
     record
 }
 
-fn failed(call: &Arc<Call>, failure: &Failure) -> Record {
+fn failed(call: &Arc<Call>, failure: &Failure, trail: Trail) -> Record {
     let deployment = match failure {
-        Failure::Upstream(fault) => {
-            let deployments = call.live.routes().deployments.iter();
-            deployments
-                .zip(0..)
-                .find(|(known, _)| known.id == fault.deployment)
-        }
+        Failure::Upstream(fault) => Some(fault.asked),
         _ => None,
     };
     Record {
         call: Arc::clone(call),
-        deployment: deployment.map(|(_, at)| pointsman_routes::table::DeploymentId(at)),
+        deployment,
+        trail,
         status: failure.status(),
         failure: Some(failure.class()),
         dropped: false,
@@ -201,6 +216,7 @@ impl Drop for Watch<'_> {
             self.reporter.report(Record {
                 call: Arc::clone(self.call),
                 deployment: None,
+                trail: Trail::default(),
                 status: CLIENT_CLOSED_REQUEST,
                 failure: Some("ClientDisconnected"),
                 dropped: true,
@@ -272,6 +288,8 @@ where
         .or_else(|| peek.seconds(&body, Field::RequestTimeout));
     let stream_timeout = seconds(&head.headers, &STREAM_TIMEOUT)
         .or_else(|| peek.seconds(&body, Field::StreamTimeout));
+    let retries = head.headers.get(&NUM_RETRIES);
+    let controls = Controls::read(&live, &asked, &body, &peek, retries)?;
     let ceiling = live.routes().settings.request_timeout;
     // Large, so it is put where it stays.
     let call = Arc::new(Call {
@@ -280,12 +298,14 @@ where
         route,
         asked: asked.into(),
         target,
+        fallback: None,
         wants_usage: peek.stream && peek.wants_usage(&body),
         body,
         peek,
         timeout: timeout.map(|timeout| timeout.min(ceiling)),
         stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),
         hints: hints(&head.headers, &live),
+        controls,
         arrived,
         live,
     });

@@ -15,7 +15,7 @@ use pointsman_routes::usd::Decimal;
 
 use super::meter::Meter;
 use super::price::Cost;
-use crate::call::{Call, Usage};
+use crate::call::{Call, Trail, Usage};
 use crate::wire::json;
 
 /// Lines that wait to be written.
@@ -32,6 +32,8 @@ pub struct Record {
     pub call: Arc<Call>,
     /// Who answered, if anybody was asked.
     pub deployment: Option<DeploymentId>,
+    /// What was tried before, or in vain.
+    pub trail: Trail,
     /// The status that the caller got.
     pub status: StatusCode,
     /// LiteLLM's class of the failure, if it was one.

@@ -73,7 +73,7 @@ fn failure(attempt: &Attempt, class: &str) -> Failure {
 }
 
 fn whole(attempt: &Attempt, text: &str) -> Value {
-    let model = &*attempt.call.asked;
+    let model = attempt.call.name();
     let usage = usage();
     match attempt.call.route {
         Route::Chat => json!({
@@ -139,7 +139,7 @@ fn chunks(attempt: &Attempt, text: &str) -> Vec<Bytes> {
         (id(attempt, "cmpl"), "text_completion")
     };
     let created = now();
-    let model = &*attempt.call.asked;
+    let model = attempt.call.name();
     let event = |choices: Value, usage: Value| {
         let mut chunk = json!({
             "id": id, "object": object, "created": created, "model": model, "choices": choices,

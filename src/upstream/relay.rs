@@ -80,7 +80,7 @@ impl Relay {
         let now = Instant::now();
         Self {
             source,
-            rewriter: Rewriter::new(&call.asked, strips),
+            rewriter: Rewriter::new(call.name(), strips),
             call,
             deployment,
             held: None,

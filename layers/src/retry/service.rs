@@ -75,7 +75,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, original: Req) -> Self::Future {
+    fn call(&mut self, mut original: Req) -> Self::Future {
         if let Some(budget) = &self.budget {
             budget.pay_in();
         }
@@ -95,7 +95,7 @@ where
             elapsed: Duration::ZERO,
         };
         let timing = journey.timing(attempt);
-        let request = journey.request(&original, attempt);
+        let request = journey.first(&mut original, attempt);
         // The first attempt is made with the service that is ready; clones make the others.
         let lane = Lane::Calling {
             inner: self.inner.call(request),
@@ -477,6 +477,13 @@ where
 pub struct Body<B: http_body::Body> {
     first: Option<Frame<B::Data>>,
     body: B,
+}
+
+impl<B: http_body::Body> Body<B> {
+    /// The inner service's body, and its first frame if that was waited for.
+    pub fn into_parts(self) -> (Option<Frame<B::Data>>, B) {
+        (self.first, self.body)
+    }
 }
 
 impl<B: http_body::Body + Unpin> Unpin for Body<B> {}

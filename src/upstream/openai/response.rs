@@ -50,7 +50,7 @@ pub fn whole<S>(
     let Some(model) = found.model else {
         return Ok(AnswerBody::Whole { bytes, usage });
     };
-    let asked = asked_literal(&attempt.call.asked);
+    let asked = asked_literal(attempt.call.name());
     if model.value(&bytes) == asked {
         return Ok(AnswerBody::Whole { bytes, usage });
     }

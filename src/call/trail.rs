@@ -1,0 +1,61 @@
+//! What was tried for a call, and what came of it in the end.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use pointsman_routes::table::{DeploymentId, GroupId};
+
+use super::{Answer, Call};
+use crate::error::Failure;
+
+/// What was tried for a call before it ended.
+#[derive(Clone, Debug, Default)]
+pub struct Trail {
+    /// The attempts that failed, in their order. Empty for a call that was answered at once.
+    pub left: Vec<Left>,
+    /// Attempts beyond the first of each group.
+    pub retries: u32,
+    /// Groups beyond the first.
+    pub fallbacks: u32,
+    /// How many retries the last failure allowed.
+    pub max_retries: u32,
+    /// How many fallbacks the call may use.
+    pub max_fallbacks: u32,
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The group that was to answer.
+    pub group: GroupId,
+    /// The deployment that was asked, if one was.
+    pub deployment: Option<DeploymentId>,
+    /// Why it was left, in a word.
+    pub why: &'static str,
+    /// LiteLLM's class of the failure.
+    pub class: &'static str,
+    /// The status that stands for the failure.
+    pub status: StatusCode,
+}
+
+/// A call that was answered.
+#[derive(Debug)]
+pub struct Reached<S> {
+    /// The call as it was answered: a fallback changes whom it is for.
+    pub call: Arc<Call>,
+    /// What came back.
+    pub answer: Answer<S>,
+    /// What was tried before.
+    pub trail: Trail,
+}
+
+/// A call that nobody answered.
+#[derive(Debug)]
+pub struct Lost {
+    /// The call as it was tried last.
+    pub call: Arc<Call>,
+    /// The last failure.
+    pub failure: Failure,
+    /// What was tried, the last failure included.
+    pub trail: Trail,
+}

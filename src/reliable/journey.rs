@@ -1,0 +1,338 @@
+//! What the `retry` layer goes by: whether a call is tried again, where, and after what time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::response::Parts;
+use pointsman_layers::BoxError;
+use pointsman_layers::retry::{self, Attempt, Backoff, Policy, Seen, Timing, Verdict};
+use pointsman_routes::table::{DeploymentId, Target};
+use smallvec::SmallVec;
+
+use super::carry::Errand;
+use super::chain::{Chain, has_special};
+use super::class::{self, Again, Class};
+use super::{Noted, Notes};
+use crate::call::{Call, Left};
+use crate::error::{Failure, Rehearsal};
+use crate::routing::state::Health;
+use crate::routing::{Ask, Router};
+
+/// Longest time that a provider's `Retry-After` is waited.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Begins journeys.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    router: Router,
+}
+
+impl Rules {
+    pub(super) fn new(router: Router) -> Self {
+        Self { router }
+    }
+}
+
+impl Policy<Errand> for Rules {
+    type Journey = Journey;
+
+    fn begin(&self, errand: &Errand) -> Option<Journey> {
+        Some(Journey {
+            router: self.router.clone(),
+            notes: errand.notes.clone(),
+            course: None,
+        })
+    }
+}
+
+/// The way of one call.
+#[derive(Debug)]
+pub(crate) struct Journey {
+    router: Router,
+    notes: Notes,
+    /// Made when the first attempt has failed.
+    course: Option<Box<Course>>,
+}
+
+/// Where a call is on its way.
+#[derive(Debug)]
+struct Course {
+    call: Arc<Call>,
+    /// Deployments of the group at hand that were asked.
+    asked: SmallVec<[DeploymentId; 4]>,
+    /// Attempts at the group at hand beyond the first.
+    retries: u32,
+    chain: Option<Chain>,
+    /// Why the last attempt failed.
+    class: Option<Class>,
+    /// Whether the next attempt may go to those who were asked.
+    again: bool,
+}
+
+impl retry::Journey<Errand> for Journey {
+    fn request(&mut self, original: &Errand, _: Attempt) -> Errand {
+        let Some(course) = &self.course else {
+            return original.clone();
+        };
+        Errand {
+            call: Arc::clone(&course.call),
+            ask: Ask {
+                target: course.call.target,
+                tried: course.asked.clone(),
+                again: course.again,
+            },
+            act: None,
+            notes: self.notes.clone(),
+        }
+    }
+
+    fn timing(&mut self, attempt: Attempt) -> Timing {
+        // The first one's own deadline is not longer than that of all.
+        let most = self.course.as_ref().map(|course| {
+            let whole = course.call.live.routes().settings.request_timeout;
+            whole.saturating_sub(attempt.elapsed)
+        });
+        Timing { most, hedge: None }
+    }
+
+    fn judge(&mut self, attempt: Attempt, seen: Seen<'_>) -> Verdict {
+        match seen {
+            Seen::Head(_) => Verdict::Done,
+            Seen::Error(error) => self.failed(attempt, error),
+            // The time of all attempts is over. A body is never looked at.
+            Seen::TimedOut | Seen::Body(_) => Verdict::GiveUp,
+        }
+    }
+
+    fn unpaid(&mut self, _: Attempt) -> Verdict {
+        let notes = self.notes.clone();
+        let mut noted = notes.lock();
+        match &mut self.course {
+            Some(course) => {
+                noted.trail.retries = noted.trail.retries.saturating_sub(1);
+                course.fall_back(&mut noted)
+            }
+            None => Verdict::GiveUp,
+        }
+    }
+
+    fn waits_for_first_frame(&self, _: &Parts) -> bool {
+        false
+    }
+}
+
+impl Journey {
+    fn failed(&mut self, attempt: Attempt, error: &BoxError) -> Verdict {
+        let Some(failure) = error.downcast_ref::<Failure>() else {
+            return Verdict::GiveUp;
+        };
+        let notes = self.notes.clone();
+        let mut noted = notes.lock();
+        let course = self
+            .course
+            .get_or_insert_with(|| Box::new(Course::at(Arc::clone(&noted.call))));
+        course.note(failure, &mut noted);
+        let whole = course.call.live.routes().settings.request_timeout;
+        let time = whole.saturating_sub(attempt.elapsed);
+        if time.is_zero() {
+            return Verdict::GiveUp;
+        }
+        course
+            .try_again(&self.router, failure, time, &mut noted)
+            .unwrap_or_else(|| course.fall_back(&mut noted))
+    }
+}
+
+impl Course {
+    fn at(call: Arc<Call>) -> Self {
+        Self {
+            call,
+            asked: SmallVec::new(),
+            retries: 0,
+            chain: None,
+            class: None,
+            again: true,
+        }
+    }
+
+    /// Notes a failure of the attempt that was made.
+    fn note(&mut self, failure: &Failure, noted: &mut Noted) {
+        let asked = match failure {
+            Failure::Upstream(fault) => Some(fault.asked),
+            _ => None,
+        };
+        self.class = class::of(failure);
+        if let Some(asked) = asked.filter(|asked| !self.asked.contains(asked)) {
+            self.asked.push(asked);
+        }
+        let first = self.chain.is_none();
+        let (call, class) = (&self.call, self.class);
+        let chain = self.chain.get_or_insert_with(|| Chain::of(call, class));
+        if first {
+            noted.fallbacks = chain.names();
+            noted.trail.max_fallbacks = chain.most();
+        }
+        // That nobody is left of a group whose members failed is no further attempt.
+        if asked.is_none() && noted.failed.is_some() {
+            return;
+        }
+        noted.trail.left.push(Left {
+            group: self.call.group(),
+            deployment: asked,
+            why: match (failure, self.class) {
+                (Failure::Rehearsed { .. }, _) => "rehearsed",
+                (_, Some(class)) => class.word(),
+                (_, None) => "nobody_available",
+            },
+            class: failure.class(),
+            status: failure.status(),
+        });
+        if asked.is_some() {
+            noted.failed = Some(failure.clone());
+        }
+    }
+
+    /// Another attempt at the same group, if the class and the counts allow it.
+    fn try_again(
+        &mut self,
+        router: &Router,
+        failure: &Failure,
+        time: Duration,
+        noted: &mut Noted,
+    ) -> Option<Verdict> {
+        let class = self.class?;
+        let deployment = match failure {
+            Failure::Upstream(fault) => Some(fault.asked),
+            Failure::Rehearsed {
+                act: Rehearsal::RateLimit,
+                ..
+            } => None,
+            // The whole group is said to have failed, or nobody is there to be asked.
+            _ => return None,
+        };
+        let count = self.count(class, deployment)?;
+        noted.trail.max_retries = count;
+        if count == 0 {
+            return None;
+        }
+        let board = router.board(&self.call.live);
+        let row = board.row(self.call.target);
+        let now = router.clock().now();
+        let well = |id: DeploymentId, at| {
+            matches!(board.stats(id).health(at), Health::Up | Health::HalfOpen)
+        };
+        let mut seats = row.seats.iter().filter(|seat| seat.served);
+        // Those who were not asked are asked whatever the count: nobody waits for it, and each can
+        // be asked in vain but once.
+        if seats.any(|seat| !self.asked.contains(&seat.deployment) && well(seat.deployment, now)) {
+            return Some(self.retry(
+                false,
+                Verdict::Next {
+                    after: Duration::ZERO,
+                },
+                noted,
+            ));
+        }
+        let elsewhere = self.chain.as_ref().is_some_and(Chain::goes_on);
+        let same = match class::again(class) {
+            Again::Anybody => class != Class::RateLimit || !elsewhere,
+            Again::IfTold => true,
+            Again::Others | Again::Nobody => false,
+        };
+        if !same || self.retries >= count {
+            return None;
+        }
+        let after = self.pause(failure);
+        let then = now.plus(after);
+        let anybody = row
+            .seats
+            .iter()
+            .any(|seat| seat.served && (row.direct || well(seat.deployment, then)));
+        (anybody && after < time).then(|| self.retry(true, Verdict::Retry { after }, noted))
+    }
+
+    fn retry(&mut self, again: bool, verdict: Verdict, noted: &mut Noted) -> Verdict {
+        self.again = again;
+        self.retries += 1;
+        noted.trail.retries += 1;
+        verdict
+    }
+
+    /// How often a group is asked again after a failure of this class; `None` if it is not.
+    ///
+    /// The request's count, else the deployment's, else the policy's for the class, the group's
+    /// before the router's, else the group's, else the router's.
+    fn count(&self, class: Class, deployment: Option<DeploymentId>) -> Option<u32> {
+        let routes = self.call.live.routes();
+        let group = match self.call.target {
+            Target::Group(group) => routes.groups.get(usize::from(group.0)),
+            Target::Deployment(_) => None,
+        };
+        let policies = [
+            group.and_then(|group| group.retry_policy),
+            routes.router.retry_policy,
+        ];
+        let told = class::told(class, policies);
+        match class::again(class) {
+            Again::Nobody => return None,
+            Again::IfTold if told.is_none_or(|told| told == 0) => return None,
+            Again::IfTold if has_special(&self.call, class) => return None,
+            _ => {}
+        }
+        let asked = self
+            .call
+            .controls
+            .as_ref()
+            .and_then(|controls| controls.num_retries);
+        let own = deployment.and_then(|id| self.call.live.deployment(id).num_retries);
+        let group = group.and_then(|group| group.num_retries);
+        let count = asked.or(own).or(told).or(group);
+        Some(count.unwrap_or(routes.router.num_retries))
+    }
+
+    /// The time before those are asked again who were asked already: what the provider says, if it
+    /// is not too long, else one that grows, and not less than the file says.
+    fn pause(&self, failure: &Failure) -> Duration {
+        let header = failure.retry_after();
+        let told = header.as_ref().and_then(crate::routing::class::wait);
+        if let Some(told) = told.filter(|told| !told.is_zero() && *told <= LONGEST_WAIT) {
+            return told;
+        }
+        let routes = self.call.live.routes();
+        let of_group = match self.call.target {
+            Target::Group(group) => routes.groups[usize::from(group.0)].retry_after,
+            Target::Deployment(_) => None,
+        };
+        let least = of_group.unwrap_or(routes.router.retry_after);
+        // Half of it is chance, so that those who failed together do not come again together.
+        let backoff = Backoff::default();
+        let here = self.retries.saturating_add(1);
+        let drawn = backoff.pause(here, fastrand::u64(..)) / 2;
+        (backoff.bound(here) / 2 + drawn).max(least)
+    }
+
+    /// On to the next group, or the end.
+    fn fall_back(&mut self, noted: &mut Noted) -> Verdict {
+        while let Some(hop) = self
+            .chain
+            .as_mut()
+            .and_then(|chain| chain.next(&self.call, self.class))
+        {
+            let Some(call) = self.call.at(&hop) else {
+                continue;
+            };
+            let call = Arc::new(call);
+            self.call = Arc::clone(&call);
+            self.asked.clear();
+            self.retries = 0;
+            self.again = true;
+            noted.call = call;
+            noted.failed = None;
+            noted.trail.fallbacks += 1;
+            return Verdict::Next {
+                after: Duration::ZERO,
+            };
+        }
+        Verdict::GiveUp
+    }
+}

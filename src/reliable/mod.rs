@@ -1,0 +1,205 @@
+//! Tries a call again, and elsewhere, until somebody answers it.
+//!
+//! Fallbacks stand around retries, and retries around attempts: a [`journey`] asks its group until
+//! the [`class`] of a failure speaks against asking it again, then the next group of its [`chain`].
+//! Each attempt is a decision of its own, made by what stands below. The loop itself is the `retry`
+//! layer's; here is what it goes by.
+//!
+//! Nothing is retried once an answer's head is there: for streams that is when their first event is,
+//! so nothing was shown to the caller by then.
+//!
+//! **What a call costs.** One that is answered at the first attempt costs one allocation here, for
+//! what its attempts leave behind, and sets no timer.
+
+mod carry;
+pub mod chain;
+pub mod class;
+mod journey;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+use pointsman_layers::BoxError;
+use pointsman_layers::retry::{self, Retry, RetryBudget, RetryLayer};
+use tower::{Layer, Service};
+
+use self::carry::{Carried, Carrier, Errand};
+use self::journey::{Journey, Rules};
+use crate::call::{Answer, Call, Lost, Reached, Trail};
+use crate::error::{Failure, UpstreamKind};
+use crate::routing::{Leg, Router};
+
+/// Retries for a thousand calls that ask again those who were asked already.
+const RETRY_SHARE: u16 = 200;
+/// Such retries that may be saved up for a bad moment.
+const RETRIES_SAVED: u32 = 100;
+
+/// Answers calls by attempts of `S`, as the file's retries and fallbacks say.
+#[derive(Clone, Debug)]
+pub struct Reliable<S> {
+    retry: Retry<Carrier<S>, Rules>,
+}
+
+impl<S> Reliable<S> {
+    /// Makes attempts with `inner`, whose router it asks who is well.
+    pub fn new(router: Router, inner: S) -> Self {
+        let layer = RetryLayer::new(Rules::new(router))
+            .budget(RetryBudget::new(RETRY_SHARE, RETRIES_SAVED));
+        Self {
+            retry: layer.layer(Carrier::new(inner)),
+        }
+    }
+}
+
+impl<S, B> Service<Arc<Call>> for Reliable<S>
+where
+    S: Service<Leg, Response = Answer<B>, Error = Failure> + Clone,
+{
+    type Response = Reached<B>;
+    type Error = Box<Lost>;
+    type Future = ResponseFuture<S, B>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Lost>>> {
+        // Each attempt waits for the inner service itself, and its failures have a call.
+        let _ = self.retry.poll_ready(cx);
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Arc<Call>) -> Self::Future {
+        let notes = Notes::of(Arc::clone(&call));
+        let errand = Errand::first(call, notes.clone());
+        ResponseFuture {
+            attempts: self.retry.call(errand),
+            notes,
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Reliable`].
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Leg, Response = Answer<B>, Error = Failure>,
+    {
+        #[pin]
+        attempts: retry::ResponseFuture<Carrier<S>, Errand, Journey, Carried<B>>,
+        notes: Notes,
+    }
+}
+
+impl<S, B> Future for ResponseFuture<S, B>
+where
+    S: Service<Leg, Response = Answer<B>, Error = Failure> + Clone,
+{
+    type Output = Result<Reached<B>, Box<Lost>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let ended = ready!(this.attempts.poll(cx));
+        let mut notes = this.notes.lock();
+        let (call, trail) = (Arc::clone(&notes.call), std::mem::take(&mut notes.trail));
+        let error = match ended.map(|response| response.into_body().into_parts().1.take()) {
+            Ok(Some(answer)) => {
+                return Poll::Ready(Ok(Reached {
+                    call,
+                    answer,
+                    trail,
+                }));
+            }
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        let failure = notes.last_word(error);
+        Poll::Ready(Err(Box::new(Lost {
+            call,
+            failure,
+            trail,
+        })))
+    }
+}
+
+/// What the attempts of a call leave behind.
+#[derive(Clone, Debug)]
+struct Notes(Arc<Mutex<Noted>>);
+
+#[derive(Debug)]
+struct Noted {
+    /// As it is tried now.
+    call: Arc<Call>,
+    trail: Trail,
+    /// The last failure of a deployment of the group at hand.
+    failed: Option<Failure>,
+    /// The names of the groups that could stand in for the first.
+    fallbacks: Vec<String>,
+}
+
+impl Notes {
+    fn of(call: Arc<Call>) -> Self {
+        Self(Arc::new(Mutex::new(Noted {
+            call,
+            trail: Trail::default(),
+            failed: None,
+            fallbacks: Vec::new(),
+        })))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Noted {
+    /// What the caller is told: the last failure.
+    fn last_word(&mut self, error: Option<BoxError>) -> Failure {
+        let failure = match error.map(|error| error.downcast::<Failure>()) {
+            // That nobody of the group is left says less than why the last one was.
+            Some(Ok(failure)) if matches!(*failure, Failure::NoDeployment { .. }) => {
+                self.failed.take().unwrap_or(*failure)
+            }
+            Some(Ok(failure)) => *failure,
+            // The time of all attempts ran out in the last one.
+            Some(Err(error)) if error.is::<retry::TimedOut>() => {
+                let whole = self.call.live.routes().settings.request_timeout;
+                timed_out(self.failed.take(), whole)
+            }
+            Some(Err(_)) | None => Failure::Internal,
+        };
+        self.named(failure)
+    }
+
+    /// With the names of the group that was asked for and of its fallbacks.
+    fn named(&mut self, mut failure: Failure) -> Failure {
+        let asked = || self.call.name_of(self.call.requested()).to_owned();
+        match &mut failure {
+            Failure::Upstream(fault) => {
+                fault.group = asked();
+                fault.fallbacks = std::mem::take(&mut self.fallbacks);
+            }
+            Failure::Rehearsed {
+                group, fallbacks, ..
+            } => {
+                *group = asked();
+                *fallbacks = std::mem::take(&mut self.fallbacks);
+            }
+            _ => {}
+        }
+        failure
+    }
+}
+
+fn timed_out(failed: Option<Failure>, whole: Duration) -> Failure {
+    match failed {
+        Some(Failure::Upstream(mut fault)) => {
+            fault.kind = UpstreamKind::Timeout(whole);
+            Failure::Upstream(fault)
+        }
+        Some(failure) => failure,
+        None => Failure::Internal,
+    }
+}

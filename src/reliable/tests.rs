@@ -1,0 +1,409 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, sleep};
+use tower::{ServiceExt, service_fn};
+
+use super::*;
+use crate::call::example::call as make;
+use crate::call::{Answer, AnswerBody, Attempt, Ends, OnEnd, Route};
+use crate::error::{Rehearsal, UpstreamKind};
+use crate::routing::Routing;
+use crate::upstream::fault;
+
+/// What one attempt meets.
+#[derive(Clone, Debug)]
+enum Fate {
+    Answer,
+    Status(u16),
+    Says(u16, &'static str),
+    After(u16, &'static str),
+    Kind(UpstreamKind),
+    Slow(u64),
+}
+
+/// No stream of these tests begins.
+#[derive(Debug)]
+struct Never;
+
+impl Ends for Never {
+    fn on_end(&mut self, _: OnEnd) {}
+}
+
+/// Deployments of a script: by id, what each attempt meets, the last for ever.
+#[derive(Clone)]
+struct Script {
+    fates: Arc<Mutex<Vec<(&'static str, VecDeque<Fate>)>>>,
+    came: Arc<Mutex<Vec<(String, u64)>>>,
+    began: Instant,
+}
+
+impl Script {
+    fn new<const N: usize>(fates: [(&'static str, &[Fate]); N]) -> Self {
+        let fates = fates.map(|(id, fates)| (id, fates.iter().cloned().collect()));
+        Self {
+            fates: Arc::new(Mutex::new(fates.into())),
+            came: Arc::default(),
+            began: Instant::now(),
+        }
+    }
+
+    fn fate(&self, id: &str) -> Fate {
+        let mut fates = self.fates.lock().unwrap();
+        let Some((_, fates)) = fates.iter_mut().find(|(known, _)| *known == id) else {
+            return Fate::Answer;
+        };
+        if fates.len() > 1 {
+            fates.pop_front().unwrap()
+        } else {
+            fates[0].clone()
+        }
+    }
+
+    async fn meet(self, attempt: Attempt) -> Result<Answer<Never>, Failure> {
+        let id = attempt.call.live.deployment(attempt.deployment).id.clone();
+        let at = self.began.elapsed().as_millis().try_into().unwrap();
+        self.came.lock().unwrap().push((id.to_string(), at));
+        let status = |status| UpstreamKind::Status(StatusCode::from_u16(status).unwrap());
+        match self.fate(&id) {
+            Fate::Answer => {}
+            Fate::Slow(seconds) => sleep(Duration::from_secs(seconds)).await,
+            Fate::Status(code) => return Err(fault(&attempt, status(code), "no")),
+            Fate::Says(code, text) => return Err(fault(&attempt, status(code), text)),
+            Fate::Kind(kind) => return Err(fault(&attempt, kind, "")),
+            Fate::After(code, after) => {
+                let mut failure = fault(&attempt, status(code), "later");
+                if let Failure::Upstream(fault) = &mut failure {
+                    fault.retry_after = Some(http::HeaderValue::from_static(after));
+                }
+                return Err(failure);
+            }
+        }
+        Ok(Answer {
+            deployment: attempt.deployment,
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            latency: Duration::ZERO,
+            body: AnswerBody::Whole {
+                bytes: Bytes::from_static(b"{}"),
+                usage: None,
+            },
+        })
+    }
+
+    /// Who was asked, in order.
+    fn asked(&self) -> Vec<String> {
+        let came = self.came.lock().unwrap();
+        came.iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// When, in milliseconds.
+    fn times(&self) -> Vec<u64> {
+        self.came
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, at)| *at)
+            .collect()
+    }
+}
+
+/// One deployment: its group and id.
+fn file(deployments: &[(&str, &str)], more: &str) -> String {
+    let mut file = "model_list:\n".to_owned();
+    for (at, (group, id)) in deployments.iter().enumerate() {
+        file += &format!(
+            "- model_name: {group}\n  litellm_params: {{model: openai/m{at}, api_key: \
+             os.environ/KEY}}\n  model_info: {{id: {id}}}\n"
+        );
+    }
+    file + more
+}
+
+async fn ask(file: &str, members: &str, script: &Script) -> Result<Reached<Never>, Box<Lost>> {
+    let body = format!(r#"{{"model":"a","messages":[]{members}}}"#);
+    let mut call = make(file, Route::Chat, &body);
+    let controls = crate::call::Controls::read(&call.live, "a", &call.body, &call.peek, None);
+    call.controls = controls.unwrap();
+    let router = Router::seeded(7);
+    let script = script.clone();
+    let inner = service_fn(move |attempt| script.clone().meet(attempt));
+    let reliable = Reliable::new(router.clone(), Routing::new(router, inner));
+    reliable.oneshot(Arc::new(call)).await
+}
+
+const DOWN: &[Fate] = &[Fate::Status(500)];
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_answered_leaves_no_trail() {
+    let script = Script::new([]);
+    let reached = ask(&file(&[("a", "a1")], ""), "", &script).await.unwrap();
+    assert!(reached.trail.left.is_empty());
+    assert_eq!((reached.trail.retries, reached.trail.fallbacks), (0, 0));
+    assert_eq!(reached.call.name(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_deployment_of_the_group_is_asked_at_once_before_any_is_asked_again() {
+    let group = file(&[("a", "a1"), ("a", "a2"), ("a", "a3"), ("a", "a4")], "");
+    let script = Script::new([("a1", DOWN), ("a2", DOWN), ("a3", DOWN)]);
+    let reached = ask(&group, "", &script).await.unwrap();
+    let mut asked = script.asked();
+    assert_eq!(asked.last().unwrap(), "a4");
+    asked.sort();
+    asked.dedup();
+    assert_eq!(asked.len(), script.asked().len());
+    assert!(script.times().iter().all(|at| *at == 0));
+    let retries = usize::try_from(reached.trail.retries).unwrap();
+    assert_eq!(retries, script.asked().len() - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_deployment_is_asked_as_often_as_the_count_says() {
+    for (members, more, attempts) in [
+        ("", "", 3),
+        ("", "router_settings: {num_retries: 1}\n", 2),
+        (r#","num_retries":0"#, "", 1),
+        (
+            r#","num_retries":4"#,
+            "router_settings: {num_retries: 1}\n",
+            5,
+        ),
+        (
+            "",
+            "router_settings: {retry_policy: {InternalServerErrorRetries: 3}}\n",
+            4,
+        ),
+        (
+            "",
+            "router_settings: {retry_policy: {InternalServerErrorRetries: 3}, \
+             model_group_retry_policy: {a: {InternalServerErrorRetries: 1}}}\n",
+            2,
+        ),
+    ] {
+        let script = Script::new([("a1", DOWN)]);
+        let lost = ask(&file(&[("a", "a1")], more), members, &script)
+            .await
+            .unwrap_err();
+        assert_eq!(script.asked().len(), attempts, "{members} {more}");
+        assert_eq!(lost.failure.status(), 500);
+        assert_eq!(lost.trail.left.len(), attempts);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_class_of_a_failure_says_whether_it_is_tried_again() {
+    for (fate, attempts) in [
+        (Fate::Status(400), 1),
+        (Fate::Status(404), 1),
+        (Fate::Status(401), 1),
+        (Fate::Status(422), 1),
+        (Fate::Status(408), 3),
+        (Fate::Status(409), 3),
+        (Fate::Status(503), 3),
+        (Fate::Kind(UpstreamKind::Unreachable), 3),
+        (Fate::Kind(UpstreamKind::Malformed), 3),
+        (Fate::Kind(UpstreamKind::Cut), 3),
+        (Fate::Kind(UpstreamKind::Timeout(Duration::from_secs(1))), 3),
+        (
+            Fate::Says(400, "This model's maximum context length is 10 tokens"),
+            1,
+        ),
+    ] {
+        let script = Script::new([("a1", &[fate.clone()])]);
+        ask(&file(&[("a", "a1")], ""), "", &script)
+            .await
+            .unwrap_err();
+        assert_eq!(script.asked().len(), attempts, "{fate:?}");
+    }
+    // A policy that names the class has the last word.
+    let more = "router_settings: {retry_policy: {BadRequestErrorRetries: 1}}\n";
+    let script = Script::new([("a1", &[Fate::Status(400)])]);
+    ask(&file(&[("a", "a1")], more), "", &script)
+        .await
+        .unwrap_err();
+    assert_eq!(script.asked().len(), 2);
+    // A key that is refused is not shown again, but others of the group have their own.
+    let script = Script::new([("a1", &[Fate::Status(401)]), ("a2", &[Fate::Status(401)])]);
+    ask(&file(&[("a", "a1"), ("a", "a2")], ""), "", &script)
+        .await
+        .unwrap_err();
+    assert_eq!(script.asked().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_provider_says_how_long_to_wait() {
+    let fates = [Fate::After(429, "7"), Fate::After(503, "3"), Fate::Answer];
+    let script = Script::new([("a1", &fates[..])]);
+    ask(&file(&[("a", "a1")], ""), "", &script).await.unwrap();
+    assert_eq!(script.times(), [0, 7_000, 10_000]);
+    // Not longer than a minute: then it is a pause of the gateway's own.
+    let script = Script::new([("a1", &[Fate::After(503, "61"), Fate::Answer])]);
+    ask(
+        &file(&[("a", "a1")], "router_settings: {retry_after: 5}\n"),
+        "",
+        &script,
+    )
+    .await
+    .unwrap();
+    assert_eq!(script.times(), [0, 5_000]);
+    let script = Script::new([("a1", &[Fate::Status(500), Fate::Answer])]);
+    ask(&file(&[("a", "a1")], ""), "", &script).await.unwrap();
+    assert!(
+        (250..=501).contains(&script.times()[1]),
+        "{:?}",
+        script.times()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_all_attempts_has_an_end() {
+    let more = "litellm_settings: {request_timeout: 10}\n";
+    let script = Script::new([("a1", &[Fate::After(503, "6"), Fate::Slow(100)])]);
+    let lost = ask(&file(&[("a", "a1")], more), "", &script)
+        .await
+        .unwrap_err();
+    assert_eq!(script.began.elapsed().as_secs(), 10);
+    assert_eq!(lost.failure.status(), 408);
+    // No wait is begun that would last beyond it.
+    let script = Script::new([("a1", &[Fate::After(503, "11")])]);
+    let lost = ask(&file(&[("a", "a1")], more), "", &script)
+        .await
+        .unwrap_err();
+    assert_eq!(script.began.elapsed().as_secs(), 0);
+    assert_eq!(lost.failure.status(), 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fallbacks_are_tried_in_turn_and_none_twice() {
+    let groups = [("a", "a1"), ("b", "b1"), ("c", "c1"), ("d", "d1")];
+    let more = "router_settings:\n  num_retries: 0\n  fallbacks: [{a: [b, c]}, {b: [a, c]}, \
+                {c: [a, b]}]\n  default_fallbacks: [d]\n";
+    let script = Script::new([("a1", DOWN), ("b1", DOWN), ("c1", DOWN)]);
+    let reached = ask(&file(&groups, more), "", &script).await.unwrap();
+    assert_eq!(script.asked(), ["a1", "b1", "c1", "d1"]);
+    assert_eq!(reached.trail.fallbacks, 3);
+    assert_eq!(reached.call.name(), "d");
+    assert_eq!(&*reached.call.asked, "a");
+    assert_eq!(reached.call.name_of(reached.call.requested()), "a");
+    // The last failure is the one that is told, with the names of all that could have helped.
+    let last: &[Fate] = &[Fate::Status(503)];
+    let script = Script::new([("a1", DOWN), ("b1", DOWN), ("c1", DOWN), ("d1", last)]);
+    let lost = ask(&file(&groups, more), "", &script).await.unwrap_err();
+    assert_eq!(lost.failure.status(), 503);
+    let text = lost.failure.to_string();
+    assert!(text.contains("Received Model Group=a"), "{text}");
+    assert!(text.contains("Fallbacks=['b', 'c', 'd']"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_fallbacks_is_bounded() {
+    let groups = [("a", "a1"), ("b", "b1"), ("c", "c1")];
+    let more = "router_settings: {num_retries: 0, max_fallbacks: 1, fallbacks: [{a: [b, c]}]}\n";
+    let script = Script::new([("a1", DOWN), ("b1", DOWN)]);
+    ask(&file(&groups, more), "", &script).await.unwrap_err();
+    assert_eq!(script.asked(), ["a1", "b1"]);
+    let script = Script::new([("a1", DOWN), ("b1", DOWN)]);
+    ask(&file(&groups, more), r#","max_fallbacks":2"#, &script)
+        .await
+        .unwrap();
+    let script = Script::new([("a1", DOWN)]);
+    let lost = ask(
+        &file(&groups, more),
+        r#","disable_fallbacks":true"#,
+        &script,
+    )
+    .await;
+    assert_eq!(lost.unwrap_err().trail.fallbacks, 0);
+    assert_eq!(script.asked(), ["a1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_two_special_refusals_have_lists_of_their_own() {
+    let groups = [
+        ("a", "a1"),
+        ("b", "b1"),
+        ("long", "long1"),
+        ("mild", "mild1"),
+    ];
+    let more = "router_settings:\n  fallbacks: [{a: [b]}]\n  context_window_fallbacks: [{a: \
+                [long]}]\n  content_policy_fallbacks: [{a: [mild]}]\n";
+    let window: &[Fate] = &[Fate::Says(400, "context_length_exceeded")];
+    let policy: &[Fate] = &[Fate::Says(400, "Azure's content management policy")];
+    for (fate, then) in [
+        (window, "long1"),
+        (policy, "mild1"),
+        (&[Fate::Status(400)], "b1"),
+    ] {
+        let script = Script::new([("a1", fate)]);
+        ask(&file(&groups, more), "", &script).await.unwrap();
+        assert_eq!(script.asked(), ["a1", then]);
+    }
+    // When that one fails, too, the ordinary ones follow.
+    let script = Script::new([("a1", window), ("long1", DOWN)]);
+    ask(&file(&groups, more), r#","num_retries":0"#, &script)
+        .await
+        .unwrap();
+    assert_eq!(script.asked(), ["a1", "long1", "b1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_goes_to_a_fallback_without_a_wait() {
+    let groups = [("a", "a1"), ("b", "b1")];
+    let more = "router_settings: {fallbacks: [{a: [b]}]}\n";
+    let script = Script::new([("a1", &[Fate::After(429, "30")])]);
+    ask(&file(&groups, more), "", &script).await.unwrap();
+    assert_eq!(script.times(), [0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_brings_its_own_fallbacks() {
+    let groups = [("a", "a1"), ("b", "b1"), ("c", "c1")];
+    let more = "router_settings: {num_retries: 0, fallbacks: [{a: [b]}]}\n";
+    let script = Script::new([("a1", DOWN)]);
+    let members = r#","fallbacks":[{"model":"c","messages":[{"role":"user","content":"x"}]}]"#;
+    let reached = ask(&file(&groups, more), members, &script).await.unwrap();
+    assert_eq!(script.asked(), ["a1", "c1"]);
+    let call = &reached.call;
+    let messages = call.peek.value(&call.body, crate::call::Field::Messages);
+    assert_eq!(messages, Some(&br#"[{"content":"x","role":"user"}]"#[..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_are_acted_out() {
+    let groups = [("a", "a1"), ("b", "b1"), ("long", "long1")];
+    let more = "router_settings:\n  timeout: 4\n  fallbacks: [{a: [b]}]\n  \
+                context_window_fallbacks: [{a: [long]}]\n";
+    for (member, asked, seconds) in [
+        ("mock_testing_fallbacks", "b1", 0),
+        ("mock_testing_context_window_fallbacks", "long1", 0),
+        ("mock_testing_content_policy_fallbacks", "b1", 0),
+        ("mock_testing_rate_limit_error", "a1", 0),
+        ("mock_timeout", "b1", 4),
+    ] {
+        let script = Script::new([]);
+        let members = format!(r#","{member}":true"#);
+        let reached = ask(&file(&groups, more), &members, &script).await.unwrap();
+        assert_eq!(script.asked(), [asked], "{member}");
+        assert_eq!(script.began.elapsed().as_secs(), seconds);
+        assert_eq!(reached.trail.left[0].why, "rehearsed");
+    }
+    let script = Script::new([]);
+    let lost = ask(
+        &file(&[("a", "a1")], ""),
+        r#","mock_testing_fallbacks":true"#,
+        &script,
+    )
+    .await;
+    let failure = lost.unwrap_err().failure;
+    assert!(matches!(
+        failure,
+        Failure::Rehearsed {
+            act: Rehearsal::Fallbacks,
+            ..
+        }
+    ));
+}
