@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use pointsman::live::Live;
 use pointsman::routing::Router;
+use pointsman_routes::table::KeyRef;
 use pointsman_routes::{Outcome, Table};
 
 /// Stands in for variables that are not set here: nothing is sent.
@@ -47,14 +48,13 @@ fn bound(file: &Path) -> Result<Live, String> {
         let lines: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
         return Err(lines.join("\n"));
     };
-    // The master key opens nothing here, and must look like one.
+    let master = match &loaded.routes.general.master_key {
+        Some(KeyRef::Env(name)) => name.to_string(),
+        Some(KeyRef::Digest(_)) | None => "LITELLM_MASTER_KEY".to_owned(),
+    };
     let env = |name: &str| {
         let set = std::env::var(name).ok().filter(|value| !value.is_empty());
-        let unset = if name.ends_with("_KEY") {
-            "sk-unset"
-        } else {
-            UNSET
-        };
+        let unset = if name == master { "sk-unset" } else { UNSET };
         Some(set.unwrap_or_else(|| unset.to_owned()))
     };
     let table = Table::loaded(loaded.routes);

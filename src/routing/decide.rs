@@ -66,6 +66,7 @@ pub fn decide<'s>(
         eligible: &sheet.eligible,
         seats: &row.seats,
         seen,
+        exclusions: &sheet.exclusions,
         scores: &mut sheet.scores,
     };
     sheet.chosen = strategy::choose(board, row, &mut candidates, facts, draw);

@@ -32,9 +32,9 @@ pub const TOKENS: usize = 1;
 const GOOD: usize = 0;
 const BAD: usize = 1;
 
-/// What is known of one deployment.
+/// What is known of one deployment. What every decision reads stands in its first cache line.
 #[derive(Debug)]
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub struct Stats {
     in_flight: AtomicU32,
     probing: AtomicBool,
@@ -42,11 +42,13 @@ pub struct Stats {
     why: AtomicU8,
     /// When the cooldown ends; zero is no cooldown. It stays past that time until a probe succeeds.
     until: AtomicU64,
-    quota: Arc<Quota>,
     /// Tokens of its answers: mean and mean deviation.
     answers: AtomicU64,
     /// Failures one after the other.
     row: AtomicU32,
+    /// The quota that it shares with others, in place of its own.
+    shared: Option<Arc<Quota>>,
+    own: Quota,
     /// Seconds per token of whole answers.
     whole: Lane,
     /// Seconds to the first token of streams.
@@ -168,7 +170,7 @@ pub struct Tally {
 
 impl Stats {
     /// Of a deployment that was never asked.
-    pub fn new(quota: Arc<Quota>) -> Self {
+    pub fn new(shared: Option<Arc<Quota>>) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
             probing: AtomicBool::new(false),
@@ -176,7 +178,8 @@ impl Stats {
             why: AtomicU8::new(0),
             until: AtomicU64::new(0),
             row: AtomicU32::new(0),
-            quota,
+            shared,
+            own: Quota::default(),
             whole: Lane::default(),
             stream: Lane::default(),
             outcomes: Windows::default(),
@@ -194,7 +197,7 @@ impl Stats {
             ..Seen::default()
         };
         if reads.usage {
-            [seen.requests, seen.tokens] = self.quota.used(now);
+            [seen.requests, seen.tokens] = self.quota().used(now);
             seen.answer = self.answer();
         }
         if let Some(stat) = reads.latency {
@@ -251,7 +254,7 @@ impl Stats {
 
     /// Its quota.
     pub fn quota(&self) -> &Quota {
-        &self.quota
+        self.shared.as_deref().unwrap_or(&self.own)
     }
 
     /// Requests under way.

@@ -29,7 +29,7 @@ impl Registry {
         {
             return Arc::clone(stats);
         }
-        let stats = Arc::new(Stats::new(shared.unwrap_or_default()));
+        let stats = Arc::new(Stats::new(shared));
         let entry = (quota_group.map(Into::into), Arc::clone(&stats));
         known.stats.insert(id.into(), entry);
         stats
@@ -66,8 +66,8 @@ mod tests {
         let first = registry.of("a", None);
         assert!(Arc::ptr_eq(&first, &registry.of("a", None)));
         let (b, c) = (registry.of("b", Some("org")), registry.of("c", Some("org")));
-        assert!(Arc::ptr_eq(&b.quota, &c.quota));
-        assert!(!Arc::ptr_eq(&first.quota, &b.quota));
+        assert!(std::ptr::eq(b.quota(), c.quota()));
+        assert!(!std::ptr::eq(first.quota(), b.quota()));
         assert_eq!(registry.len(), 3);
         drop((first, b));
         registry.sweep();

@@ -17,7 +17,7 @@ const VALUE: u64 = (1 << VALUE_BITS) - 1;
 /// two loads. Counting is two compare-and-swaps; the first one to come in a new slot clears the old
 /// ones, and whoever comes meanwhile counts too much rather than too little.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct Windows<const N: usize> {
     /// The newest slot that was opened.
     head: AtomicU64,

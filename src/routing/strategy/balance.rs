@@ -1,14 +1,12 @@
 //! By what is at each deployment already.
 
-use super::{Candidate, Candidates, chance};
+use super::{Candidate, Candidates};
 use crate::routing::moment::Draw;
 use crate::routing::options::UsageRank;
 
 /// `least-busy`: the fewest requests in flight; ties at random.
 pub(super) fn least_busy(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    #[expect(clippy::cast_precision_loss, reason = "exact to 2²⁴ requests at once")]
-    candidates.score(|one| one.seen.in_flight as f32);
-    candidates.lowest(0.0, draw, chance::TIE)
+    candidates.least(draw, |one| float(one.seen.in_flight.into()))
 }
 
 /// `usage-based-routing` and `-v2`: the fewest tokens of the minute, or the smallest share of the
@@ -18,11 +16,10 @@ pub(super) fn least_used(
     rank: UsageRank,
     draw: Draw,
 ) -> Option<u16> {
-    candidates.score(|one| match rank {
-        UsageRank::Absolute => float(one.seen.tokens),
-        UsageRank::Ratio => share_used(one),
-    });
-    candidates.lowest(0.0, draw, chance::TIE)
+    match rank {
+        UsageRank::Absolute => candidates.least(draw, |one| float(one.seen.tokens)),
+        UsageRank::Ratio => candidates.least(draw, share_used),
+    }
 }
 
 /// The larger share of its two limits; one without limits has everything left.

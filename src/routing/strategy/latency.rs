@@ -1,5 +1,7 @@
 //! By how long each deployment takes.
 
+use smallvec::SmallVec;
+
 use super::{Candidate, Candidates, chance, narrow};
 use crate::routing::facts::Facts;
 use crate::routing::moment::Draw;
@@ -8,6 +10,8 @@ use crate::routing::moment::Draw;
 const PRIOR_TOKENS: f32 = 100.0;
 /// Share of the requests that try a deployment which was never measured and has nothing to do.
 const EXPLORED: f64 = 0.05;
+/// Latencies that a median is made of, so that it needs no memory of its own.
+const LOOKED_AT: usize = 128;
 /// What the first request of all is thought to take; only ratios of it matter.
 const UNKNOWN: f32 = 1.0;
 
@@ -25,11 +29,11 @@ impl Guess {
             stream: facts.stream,
             median: UNKNOWN,
         };
-        let known = || candidates.iter().filter_map(|one| guess.known(one));
-        let count = known().count();
-        if count > 0 && count < candidates.eligible.len() {
+        let unknown = candidates.iter().any(|one| guess.known(one).is_none());
+        if unknown {
+            let known = candidates.iter().filter_map(|one| guess.known(one));
             // A hair above it: what was measured wins a tie.
-            guess.median = median(known, count) * 1.001;
+            guess.median = median(known.take(LOOKED_AT).collect()) * 1.001;
         }
         guess
     }
@@ -47,14 +51,13 @@ impl Guess {
     }
 }
 
-/// The upper median, without a list to sort: each is counted against all others.
-fn median<I: Iterator<Item = f32>>(known: impl Fn() -> I, count: usize) -> f32 {
-    let middle = |one: &f32| {
-        let below = known().filter(|other| other < one).count();
-        let equal = known().filter(|other| other == one).count();
-        (below..below + equal).contains(&(count / 2))
-    };
-    known().find(middle).unwrap_or(UNKNOWN)
+/// The upper median.
+fn median(mut known: SmallVec<[f32; LOOKED_AT]>) -> f32 {
+    let middle = known.len() / 2;
+    if known.is_empty() {
+        return UNKNOWN;
+    }
+    *known.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
 /// `latency-based-routing`: the lowest latency, or at random among those that are slower by at most
@@ -67,7 +70,7 @@ pub(super) fn lowest(
     draw: Draw,
 ) -> Option<u16> {
     let guess = Guess::new(candidates, facts);
-    candidates.score(|one| guess.latency(one));
+    let best = candidates.least(draw, |one| guess.latency(one));
     if draw.unit(chance::EXPLORE) < EXPLORED {
         let idle = |one: &Candidate<'_>| one.seen.latency.is_none() && one.seen.in_flight == 0;
         let count = candidates.iter().filter(idle).count();
@@ -76,7 +79,13 @@ pub(super) fn lowest(
             return Some(one.at);
         }
     }
-    candidates.lowest(buffer, draw, chance::TIE)
+    if buffer <= 0.0 {
+        return best;
+    }
+    let bound = candidates.scores[usize::from(best?)] * (1.0 + buffer);
+    let near = |at: &&u16| candidates.scores[usize::from(**at)] <= bound;
+    let count = candidates.eligible.iter().filter(near).count();
+    candidates.within(bound, count, draw)
 }
 
 /// `peak-ewma`: of two candidates drawn at random the one with the lower product of latency and
@@ -114,23 +123,27 @@ pub(super) fn score(
     const ERRORS: f64 = 10.0;
     let guess = Guess::new(candidates, facts);
     let price = |one: Candidate<'_>| one.seat.price.map(|(input, output)| input + output);
-    let positive = |least: f64, one: f64| if one > 0.0 { least.min(one) } else { least };
-    let fastest = candidates
-        .iter()
-        .map(|one| guess.latency(one).into())
-        .fold(f64::INFINITY, positive);
-    let cheapest = candidates
-        .iter()
-        .filter_map(price)
-        .fold(f64::INFINITY, positive);
-    let dearest = candidates.iter().filter_map(price).fold(0.0, f64::max);
-    let multiple = |one: f64, least: f64| if least.is_finite() { one / least } else { 1.0 };
-    candidates.score(|one| {
-        narrow(
-            latency * multiple(guess.latency(one).into(), fastest)
-                + cost * multiple(price(one).unwrap_or(dearest), cheapest)
-                + errors * ERRORS * f64::from(one.seen.errors),
-        )
-    });
-    candidates.lowest(0.0, draw, chance::TIE)
+    let (mut fastest, mut cheapest, mut dearest) = (f32::INFINITY, f64::INFINITY, 0.0_f64);
+    for one in candidates.iter() {
+        fastest = fastest.min(guess.latency(one));
+        if let Some(price) = price(one) {
+            cheapest = cheapest.min(price);
+            dearest = dearest.max(price);
+        }
+    }
+    // What costs nothing is not a measure for the rest.
+    let per = |least: f64| {
+        if least > 0.0 && least.is_finite() {
+            least.recip()
+        } else {
+            1.0
+        }
+    };
+    let latency = narrow(latency * per(fastest.into()));
+    let cost = cost * per(cheapest);
+    let errors = narrow(errors * ERRORS);
+    candidates.least(draw, |one| {
+        let price = narrow(cost * price(one).unwrap_or(dearest));
+        latency * guess.latency(one) + price + errors * one.seen.errors
+    })
 }

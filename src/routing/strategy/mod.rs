@@ -15,19 +15,22 @@ use pointsman_routes::table::Strategy;
 
 use super::board::{Board, Row, Seat};
 use super::facts::Facts;
+use super::filter::Exclusion;
 use super::moment::Draw;
 use super::state::Seen;
 
-/// The deployments that could be asked, by their positions in the row.
+/// The deployments that could be asked.
 #[derive(Debug)]
 pub struct Candidates<'a> {
-    /// Their positions.
+    /// Their positions in the row.
     pub eligible: &'a [u16],
     /// The row that they stand in.
     pub seats: &'a [Seat],
-    /// Their state.
+    /// The state of each of the row.
     pub seen: &'a [Seen],
-    /// A score for each position of the row.
+    /// Why each of the row is left out; who is not is a candidate.
+    pub exclusions: &'a [Option<Exclusion>],
+    /// A score for each of the row.
     pub scores: &'a mut [f32],
 }
 
@@ -45,12 +48,10 @@ pub struct Candidate<'a> {
 impl<'a> Candidates<'a> {
     /// Each of them, in the order of the row.
     pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> + Clone + use<'a> {
-        let (seats, seen) = (self.seats, self.seen);
-        self.eligible.iter().map(move |at| Candidate {
-            at: *at,
-            seat: &seats[usize::from(*at)],
-            seen: &seen[usize::from(*at)],
-        })
+        let row = self.seats.iter().zip(self.seen).zip(self.exclusions);
+        row.zip(0_u16..)
+            .filter(|((_, exclusion), _)| exclusion.is_none())
+            .map(|(((seat, seen), _), at)| Candidate { at, seat, seen })
     }
 
     /// The candidate at this place among them.
@@ -64,28 +65,42 @@ impl<'a> Candidates<'a> {
     }
 
     /// Scores every candidate.
-    fn score(&mut self, score: impl Fn(Candidate<'a>) -> f32) {
-        for candidate in self.iter() {
-            self.scores[usize::from(candidate.at)] = score(candidate);
+    fn score(&mut self, mut score: impl FnMut(Candidate<'a>) -> f32) {
+        let each = self.iter();
+        for one in each {
+            self.scores[usize::from(one.at)] = score(one);
         }
     }
 
-    /// One of those whose score is not above the lowest by more than the share `buffer` of it.
-    fn lowest(&self, buffer: f32, draw: Draw, use_: u64) -> Option<u16> {
-        let score = |at: &u16| self.scores[usize::from(*at)];
-        let best = self
-            .eligible
-            .iter()
-            .map(score)
-            .fold(f32::INFINITY, f32::min);
-        let bound = best + best.abs() * buffer;
-        let count = self
-            .eligible
-            .iter()
-            .map(|at| usize::from(score(at) <= bound))
-            .sum();
-        let mut near = self.eligible.iter().filter(|at| score(at) <= bound);
-        near.nth(draw.below(count, use_)).copied()
+    /// Scores every candidate; gives one of those with the lowest score.
+    fn least(&mut self, draw: Draw, score: impl Fn(Candidate<'a>) -> f32) -> Option<u16> {
+        let (mut best, mut count, mut chosen) = (f32::INFINITY, 0, None);
+        self.score(|one| {
+            let score = score(one);
+            if score < best {
+                (best, count, chosen) = (score, 1, Some(one.at));
+            } else if score <= best {
+                count += 1;
+            }
+            score
+        });
+        if count == 1 && chosen.is_some() {
+            return chosen;
+        }
+        self.within(best, count, draw)
+    }
+
+    /// One of the `count` whose score is not above `bound`.
+    fn within(&self, bound: f32, count: usize, draw: Draw) -> Option<u16> {
+        let mut left = draw.below(count, chance::TIE);
+        let mut eligible = self.eligible.iter();
+        let found = eligible.find(|at| {
+            let near = self.scores[usize::from(**at)] <= bound;
+            let found = near && left == 0;
+            left -= usize::from(near && !found);
+            found
+        });
+        found.copied()
     }
 }
 

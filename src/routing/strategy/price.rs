@@ -1,6 +1,6 @@
 //! By price, window and ability.
 
-use super::{Candidate, Candidates, chance, narrow};
+use super::{Candidate, Candidates, narrow};
 use crate::routing::facts::Facts;
 use crate::routing::moment::Draw;
 
@@ -10,8 +10,7 @@ const UNKNOWN: f64 = 10.0;
 /// `cost-based-routing`: the lowest sum of a prompt token's and an answer token's price; ties at
 /// random. An unknown price is higher than any.
 pub(super) fn lowest(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    candidates.score(|one| narrow(per_token(one)));
-    candidates.lowest(0.0, draw, chance::TIE)
+    candidates.least(draw, |one| narrow(per_token(one)))
 }
 
 fn per_token(one: Candidate<'_>) -> f64 {
@@ -27,21 +26,19 @@ pub(super) fn cheapest_below(
     threshold: f64,
     draw: Draw,
 ) -> Option<u16> {
-    candidates.score(|one| {
+    let chosen = candidates.least(draw, |one| {
         one.seat.price.map_or(f32::INFINITY, |(input, output)| {
             let answer = facts.max_output.unwrap_or(one.seen.answer.into());
             narrow(input * float(facts.prompt.tokens) + output * float(answer))
         })
-    });
-    let chosen = candidates.lowest(0.0, draw, chance::TIE)?;
+    })?;
     let cost = f64::from(candidates.scores[usize::from(chosen)]);
     (cost < threshold).then_some(chosen)
 }
 
 /// `context_threshold`: the largest window; ties at random. An unknown one is the smallest.
 pub(super) fn largest_window(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    candidates.score(|one| -narrow(float(one.seat.window.unwrap_or(0))));
-    candidates.lowest(0.0, draw, chance::TIE)
+    candidates.least(draw, |one| -narrow(float(one.seat.window.unwrap_or(0))))
 }
 
 /// `capability-based`: of those that can do what the request needs the one that can do the least
@@ -52,7 +49,7 @@ pub(super) fn least_overqualified(
     facts: &Facts<'_>,
     draw: Draw,
 ) -> Option<u16> {
-    candidates.score(|one| {
+    candidates.least(draw, |one| {
         let surplus = one
             .seat
             .capabilities
@@ -60,8 +57,7 @@ pub(super) fn least_overqualified(
         // Dollars per million tokens, bent below one: they only part those of equal ability.
         let dollars = per_token(one) * 1e6;
         narrow(f64::from(surplus) + dollars / (10.0 + dollars))
-    });
-    candidates.lowest(0.0, draw, chance::TIE)
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "an estimate needs no more")]

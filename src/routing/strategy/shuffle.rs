@@ -8,25 +8,49 @@ use crate::routing::moment::Draw;
 /// by its `rpm`, else by its `tpm`, else evenly. A candidate without the chosen figure counts as
 /// zero. If all count as zero, the choice is even. A score is the share of the others.
 pub(super) fn simple(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    let share = figure(candidates.iter().next()?.seat);
-    let total: f64 = candidates.iter().map(|one| share(one.seat)).sum();
+    let first = candidates.iter().next()?.seat;
+    let total = if first.weight.is_some() {
+        shares(candidates, |seat| {
+            narrow(seat.weight.unwrap_or(0.0).max(0.0))
+        })
+    } else if first.rpm.is_some() {
+        shares(candidates, |seat| as_share(seat.rpm))
+    } else if first.tpm.is_some() {
+        shares(candidates, |seat| as_share(seat.tpm))
+    } else {
+        0.0
+    };
     if !(total > 0.0 && total.is_finite()) {
         return even(candidates, draw);
     }
-    candidates.score(|one| narrow(1.0 - share(one.seat) / total));
+    let per_share = narrow(total.recip());
     let mut rest = draw.unit(chance::TIE) * total;
-    let mut last = None;
-    for one in candidates.iter() {
-        let share = share(one.seat);
-        if share > 0.0 {
-            last = Some(one.at);
+    let (mut last, mut chosen) = (None, None);
+    for at in candidates.eligible {
+        let score = &mut candidates.scores[usize::from(*at)];
+        let share = f64::from(*score);
+        *score = 1.0 - *score * per_share;
+        if share > 0.0 && chosen.is_none() {
+            last = Some(*at);
             if rest < share {
-                break;
+                chosen = last;
             }
             rest -= share;
         }
     }
-    last
+    // What rounding left over is the last one's.
+    chosen.or(last)
+}
+
+/// Scores every candidate with its share; gives the sum.
+fn shares(candidates: &mut Candidates<'_>, share: impl Fn(&Seat) -> f32) -> f64 {
+    let mut total = 0.0;
+    candidates.score(|one| {
+        let share = share(one.seat);
+        total += f64::from(share);
+        share
+    });
+    total
 }
 
 fn even(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
@@ -37,25 +61,12 @@ fn even(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
     Some(chosen.at)
 }
 
-/// The figure that the first candidate's is, for each.
-fn figure(first: &Seat) -> fn(&Seat) -> f64 {
-    if first.weight.is_some() {
-        |seat| seat.weight.unwrap_or(0.0).max(0.0)
-    } else if first.rpm.is_some() {
-        |seat| as_share(seat.rpm)
-    } else if first.tpm.is_some() {
-        |seat| as_share(seat.tpm)
-    } else {
-        |_| 0.0
-    }
-}
-
 #[expect(
     clippy::cast_precision_loss,
-    reason = "a share of traffic needs no 53 bits"
+    reason = "a share of traffic needs no more"
 )]
-fn as_share(limit: Option<u64>) -> f64 {
-    limit.unwrap_or(0) as f64
+fn as_share(limit: Option<u64>) -> f32 {
+    limit.unwrap_or(0) as f32
 }
 
 /// The same candidate for the same session, as long as it is there: the one whose hash with the
@@ -63,6 +74,5 @@ fn as_share(limit: Option<u64>) -> f64 {
 /// that goes away or comes back moves only its own.
 pub(super) fn by_session(candidates: &mut Candidates<'_>, session: u64) -> Option<u16> {
     let hash = |deployment: u16| narrow(Draw(session).unit(deployment.into()));
-    candidates.score(|one| hash(one.seat.deployment.0));
-    candidates.lowest(0.0, Draw(session), chance::TIE)
+    candidates.least(Draw(session), |one| hash(one.seat.deployment.0))
 }
