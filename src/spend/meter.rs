@@ -8,9 +8,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
+use pointsman_routes::table::{DeploymentId, GroupId};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::report::Record;
+use crate::call::Left;
 
 /// LiteLLM's buckets of latencies, in seconds.
 pub const BUCKETS: [f64; 36] = [
@@ -69,10 +71,15 @@ impl Meter {
     /// Counts a call that has ended.
     pub fn count(&self, record: &Record) {
         let series = self.series(record);
+        if !record.trail.left.is_empty() {
+            count_trail(record);
+        }
         if let Some(class) = record.failure {
+            // What came before an answer is in the trail; a stream that broke is not.
+            let asked = record.deployment.is_some() && record.status.is_success();
             series
                 .labels
-                .count_failure(class, record.status.as_str(), record.deployment.is_some());
+                .count_failure(class, record.status.as_str(), asked);
             return;
         }
         series.answered.increment(1);
@@ -106,8 +113,13 @@ impl Meter {
         let call = &record.call;
         let generation = call.live.generation();
         let group = call.group();
-        let id =
-            FxBuildHasher.hash_one((generation, record.deployment, group, &*call.principal.key));
+        let id = FxBuildHasher.hash_one((
+            generation,
+            record.deployment,
+            group,
+            call.requested(),
+            &*call.principal.key,
+        ));
         let read = self.series.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = read.get(&id) {
             return Arc::clone(series);
@@ -152,21 +164,26 @@ struct Labels {
 
 impl Labels {
     fn of(record: &Record) -> Self {
+        Self::at(record, record.deployment, record.call.group())
+    }
+
+    /// Those of one attempt.
+    fn at(record: &Record, deployment: Option<DeploymentId>, group: GroupId) -> Self {
         let call = &record.call;
-        let deployment = record.deployment.map(|id| call.live.deployment(id));
-        let names = record.deployment.map(|id| &call.live.endpoint(id).names);
+        let names = deployment.map(|id| &call.live.endpoint(id).names);
+        let deployment = deployment.map(|id| call.live.deployment(id));
         let text = |value: Option<&str>| value.unwrap_or("None").to_owned();
         Self {
             key: call.principal.key.to_string(),
             alias: text(call.principal.alias.as_deref()),
             // A pattern's group stands for all names that match, or callers could make any number
             // of label sets.
-            requested: call.group_name().to_owned(),
+            requested: call.name_of(call.requested()).to_owned(),
             model: text(deployment.map(|deployment| &*deployment.model)),
             model_id: text(deployment.map(|deployment| &*deployment.id)),
             api_base: text(names.and_then(|names| names.api_base.to_str().ok())),
             provider: text(deployment.map(|deployment| &*deployment.provider.name)),
-            group: call.group_name().to_owned(),
+            group: call.name_of(group).to_owned(),
             route: call.route.path(),
         }
     }
@@ -231,23 +248,69 @@ impl Labels {
         .increment(1);
         let mut failed = self.proxy(status);
         failed.retain(|label| label.key() != "status_code");
-        let fault = [
-            Label::new("exception_status", status.to_owned()),
-            Label::new("exception_class", class),
-        ];
-        failed.extend(fault.clone());
+        failed.extend(fault(class, status));
         counter!("litellm_proxy_failed_requests_metric_total", failed).increment(1);
         if asked {
-            let deployment = self.deployment();
-            counter!(
-                "litellm_deployment_total_requests_total",
-                deployment.clone()
-            )
-            .increment(1);
-            let mut failed = deployment;
-            failed.extend(fault);
-            counter!("litellm_deployment_failure_responses_total", failed).increment(1);
+            self.count_attempt(class, status);
         }
+    }
+
+    /// Counts a failed attempt at the deployment.
+    fn count_attempt(&self, class: &'static str, status: &str) {
+        let mut failed = self.deployment();
+        counter!("litellm_deployment_total_requests_total", failed.clone()).increment(1);
+        failed.extend(fault(class, status));
+        counter!("litellm_deployment_failure_responses_total", failed).increment(1);
+    }
+}
+
+fn fault(class: &'static str, status: &str) -> [Label; 2] {
+    [
+        Label::new("exception_status", status.to_owned()),
+        Label::new("exception_class", class),
+    ]
+}
+
+/// Counts attempts that failed, and fallbacks: those that answered, and those that did not.
+fn count_trail(record: &Record) {
+    let (call, left) = (&record.call, &record.trail.left);
+    for one in left.iter().filter(|one| one.deployment.is_some()) {
+        let labels = Labels::at(record, one.deployment, one.group);
+        labels.count_attempt(one.class, one.status.as_str());
+    }
+    if record.trail.fallbacks == 0 {
+        return;
+    }
+    let answered = record.failure.is_none().then(|| call.group());
+    let mut before = &left[0];
+    for one in left {
+        // The last failure of a group is what led to the next one.
+        if one.group != before.group {
+            let next = Some(one.group).filter(|next| Some(*next) != answered);
+            if let Some(next) = next {
+                count_fallback(record, next, before, false);
+            }
+        }
+        before = one;
+    }
+    if let Some(answered) = answered {
+        let led = left.iter().rev().find(|one| one.group != answered);
+        count_fallback(record, answered, led.unwrap_or(before), true);
+    }
+}
+
+fn count_fallback(record: &Record, group: GroupId, led: &Left, answered: bool) {
+    let labels = Labels::at(record, None, group);
+    let mut labeled = labels.caller();
+    labeled.extend([
+        Label::new("requested_model", labels.requested),
+        Label::new("fallback_model", labels.group),
+    ]);
+    labeled.extend(fault(led.class, led.status.as_str()));
+    if answered {
+        counter!("litellm_deployment_successful_fallbacks_total", labeled).increment(1);
+    } else {
+        counter!("litellm_deployment_failed_fallbacks_total", labeled).increment(1);
     }
 }
 
@@ -325,6 +388,14 @@ pub fn describe() {
     describe_counter!(
         "litellm_deployment_failure_responses_total",
         "Failures of a deployment"
+    );
+    describe_counter!(
+        "litellm_deployment_successful_fallbacks_total",
+        "Requests that a fallback answered"
+    );
+    describe_counter!(
+        "litellm_deployment_failed_fallbacks_total",
+        "Fallbacks that failed, too"
     );
     describe_counter!(
         "litellm_deployment_total_requests_total",
