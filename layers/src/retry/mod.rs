@@ -152,6 +152,12 @@ pub trait Journey<Req> {
     /// The request of an attempt, made of the original.
     fn request(&mut self, original: &Req, attempt: Attempt) -> Req;
 
+    /// The request of the first attempt. It may take out of the original what further attempts do
+    /// without.
+    fn first(&mut self, original: &mut Req, attempt: Attempt) -> Req {
+        self.request(original, attempt)
+    }
+
     /// The times of an attempt, asked before it.
     fn timing(&mut self, attempt: Attempt) -> Timing {
         let _ = attempt;
