@@ -17,7 +17,7 @@ use pointsman_layers::auth::{AuthLayer, KeyDigest, MemoryKeys};
 use pointsman_layers::budget::{self, Budget, BudgetLayer, Charge, MemoryLedger, Usd, Window};
 use pointsman_layers::cache::{CacheKey, CacheLayer, MemoryCache, Plan};
 use pointsman_layers::metrics::{MetricsLayer, Names};
-use pointsman_layers::retry::{RetryBudget, RetryLayer, Standard};
+use pointsman_layers::retry::{Carry, RetryBudget, RetryLayer, Standard};
 use pointsman_layers::token_bucket::{self, Demand, MemoryBuckets, Rate, Scope, TokenBucketLayer};
 use tower::{Layer, Service};
 
@@ -174,6 +174,11 @@ pub(crate) fn retry() -> RetryLayer<Standard> {
     RetryLayer::new(Standard::new(2)).budget(RetryBudget::new(200, 10))
 }
 
+/// The same in a stack, where the request has a principal.
+pub(crate) fn retry_with_user() -> RetryLayer<Carry<Arc<User>, Standard>> {
+    RetryLayer::new(Carry::new(Standard::new(2))).budget(RetryBudget::new(200, 10))
+}
+
 type Label = fn(&Req) -> [&'static str; 2];
 
 fn labels(_: &Req) -> [&'static str; 2] {
@@ -288,7 +293,7 @@ pub(crate) fn stack<R>(hit: bool, then: impl FnOnce(&mut dyn FnMut(Req)) -> R) -
     } else {
         CacheLayer::new::<Req>(MemoryCache::new(64 << 20), never as fn(&Req) -> _)
     };
-    let inner = retry().layer(Noop);
+    let inner = retry_with_user().layer(Noop);
     let inner = cache.layer(inner);
     let inner = budget().layer(inner);
     let inner = bucket().layer(inner);

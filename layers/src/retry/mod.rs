@@ -58,11 +58,12 @@
 //! ```
 //!
 //! **Cost and safety.** A request that is answered at once costs a clone of itself and of the inner
-//! service; timers are set only when it waits. The future may be dropped at any time and drops the
+//! service; [`Carry`] makes the clone of its extensions cheap. Timers are set only when it waits. The future may be dropped at any time and drops the
 //! attempts under way. Bodies must be `Unpin`, as those of hyper and axum are.
 
 mod budget;
 mod buffer;
+mod carry;
 mod service;
 mod standard;
 
@@ -77,6 +78,7 @@ use crate::BoxError;
 
 pub use budget::RetryBudget;
 pub use buffer::{Buffer, BufferFuture, BufferLayer, TooLarge, Whole};
+pub use carry::{Carry, Carrying};
 pub use service::{Body, ResponseFuture, Retry, RetryLayer};
 pub use standard::{Backoff, Rewrite, Same, Standard};
 
