@@ -39,6 +39,7 @@
 //! (1,000 unless told); later ones are counted together, with every value `other`. So a label may
 //! hold what a client chooses, and memory stays bounded.
 
+use std::cell::RefCell;
 use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -276,15 +277,13 @@ impl<S, F, V, const N: usize> Metrics<S, F, V, N>
 where
     V: Hash + Eq + Clone + Into<SharedString>,
 {
-    fn figures(&mut self, values: [V; N]) -> Arc<Figures> {
-        match &self.recent {
-            Some((recent, figures)) if *recent == values => Arc::clone(figures),
-            _ => {
-                let figures = self.series.of(&values);
-                self.recent = Some((values, Arc::clone(&figures)));
-                figures
-            }
-        }
+    fn figures(&mut self, values: [V; N]) -> &Arc<Figures> {
+        let recent = self.recent.take().filter(|(recent, _)| *recent == values);
+        let known = recent.unwrap_or_else(|| {
+            let figures = self.series.of(&values);
+            (values, figures)
+        });
+        &self.recent.insert(known).1
     }
 }
 
@@ -305,8 +304,8 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let figures = self.figures(self.values.values(&request));
-        let measuring = Measuring::start(figures, request.size());
+        let values = self.values.values(&request);
+        let measuring = Measuring::start(self.figures(values), request.size());
         ResponseFuture {
             inner: self.inner.call(request),
             measuring: Some(measuring),
@@ -349,63 +348,123 @@ where
 }
 
 /// One request being measured. Dropped before its response, it counts as cancelled.
+///
+/// It is no larger than a pointer, since it goes through the future into the response's body. What
+/// it points to is used again by the thread's next request.
 #[derive(Debug)]
 pub struct Measuring {
-    figures: Option<Arc<Figures>>,
+    /// There until the request is over.
+    sheet: Option<Box<Sheet>>,
+}
+
+#[derive(Debug)]
+struct Sheet {
+    figures: Arc<Figures>,
     started: Instant,
     status: Option<StatusCode>,
     first_byte: bool,
 }
 
+/// The sheets that a thread keeps for its next requests. They refer to their figures all the time:
+/// to count references for each request would have all threads write to one word.
+const SHEETS: usize = 16;
+
+/// In boxes, since requests carry those.
+type Sheets = RefCell<Vec<Box<Sheet>>>;
+
+thread_local! {
+    static SPARE_SHEETS: Sheets = const { RefCell::new(Vec::new()) };
+}
+
+impl Sheet {
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "the box is what is used again"
+    )]
+    fn begin(figures: &Arc<Figures>) -> Box<Self> {
+        let (started, first_byte) = (Instant::now(), figures.wants_first_byte);
+        let spare = SPARE_SHEETS.try_with(|spare| spare.borrow_mut().pop());
+        if let Ok(Some(mut sheet)) = spare {
+            if !Arc::ptr_eq(&sheet.figures, figures) {
+                sheet.figures = Arc::clone(figures);
+            }
+            sheet.started = started;
+            sheet.status = None;
+            sheet.first_byte = first_byte;
+            return sheet;
+        }
+        Box::new(Self {
+            figures: Arc::clone(figures),
+            started,
+            status: None,
+            first_byte,
+        })
+    }
+
+    fn finish(&self, outcome: Outcome, bytes: u64) {
+        let figures = &*self.figures;
+        figures.in_flight.decrement(1.0);
+        figures.count(self.status, outcome);
+        if figures.wants_duration {
+            figures.duration.record(self.seconds());
+        }
+        if self.status.is_some() {
+            figures.response_bytes.record(float(bytes));
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Leaves it to the thread's next request.
+    fn keep(self: Box<Self>) {
+        let mut sheet = Some(self);
+        // A thread that is ending keeps nothing. What finds no room is dropped when the list is
+        // free: it may be the last reference to what a recorder made.
+        let _ = SPARE_SHEETS.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SHEETS {
+                spare.extend(sheet.take());
+            }
+        });
+    }
+}
+
 impl Measuring {
-    fn start(figures: Arc<Figures>, size: Option<u64>) -> Self {
+    fn start(figures: &Arc<Figures>, size: Option<u64>) -> Self {
         figures.in_flight.increment(1.0);
         if let Some(size) = size {
             figures.request_bytes.record(float(size));
         }
-        let first_byte = figures.wants_first_byte;
         Self {
-            figures: Some(figures),
-            started: Instant::now(),
-            status: None,
-            first_byte,
+            sheet: Some(Sheet::begin(figures)),
         }
     }
 
     fn head(&mut self, status: StatusCode) {
-        self.status = Some(status);
-        if let Some(figures) = &self.figures
-            && figures.wants_head
-        {
-            figures.head.record(self.started.elapsed().as_secs_f64());
+        if let Some(sheet) = &mut self.sheet {
+            sheet.status = Some(status);
+            if sheet.figures.wants_head {
+                sheet.figures.head.record(sheet.seconds());
+            }
         }
     }
 
     fn finish(&mut self, outcome: Outcome, bytes: u64) {
-        let Some(figures) = self.figures.take() else {
-            return;
-        };
-        figures.in_flight.decrement(1.0);
-        figures.count(self.status, outcome);
-        if figures.wants_duration {
-            figures
-                .duration
-                .record(self.started.elapsed().as_secs_f64());
-        }
-        if self.status.is_some() {
-            figures.response_bytes.record(float(bytes));
+        if let Some(sheet) = self.sheet.take() {
+            sheet.finish(outcome, bytes);
+            sheet.keep();
         }
     }
 }
 
 impl Watch for Measuring {
     fn data(&mut self, _: usize) {
-        if std::mem::take(&mut self.first_byte)
-            && let Some(figures) = &self.figures
+        if let Some(sheet) = &mut self.sheet
+            && std::mem::take(&mut sheet.first_byte)
         {
-            figures
-                .first_byte
-                .record(self.started.elapsed().as_secs_f64());
+            sheet.figures.first_byte.record(sheet.seconds());
         }
     }
 
@@ -567,9 +626,11 @@ impl Figures {
 
     fn count(&self, status: Option<StatusCode>, outcome: Outcome) {
         for counted in &self.outcomes {
-            let (of, how, counter) =
-                counted.get_or_init(|| (status, outcome, self.register(status, outcome)));
-            if (*of, *how) == (status, outcome) {
+            let (of, how, counter) = match counted.get() {
+                Some(counted) => counted,
+                None => counted.get_or_init(|| (status, outcome, self.register(status, outcome))),
+            };
+            if *of == status && *how == outcome {
                 return counter.increment(1);
             }
         }

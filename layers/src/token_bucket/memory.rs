@@ -326,7 +326,7 @@ struct Entry {
 /// The sheets that a thread keeps for its next requests.
 const SHEETS: usize = 64;
 
-#[expect(clippy::vec_box, reason = "requests carry the boxes, not the sheets")]
+/// In boxes, since requests carry those.
 type Sheets = RefCell<Vec<Box<Sheet>>>;
 
 thread_local! {
