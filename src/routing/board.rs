@@ -15,6 +15,7 @@ use super::moment::Moment;
 use super::options::Options;
 use super::state::{Keeping, Reads, Registry, Seen, Stat, Stats};
 use super::tokens::Vocabulary;
+use crate::call::Route;
 
 /// A deployment as a member of a group.
 #[derive(Clone, Debug)]
@@ -51,6 +52,26 @@ pub struct Seat {
     pub stride: u64,
 }
 
+/// What every decision compares of a [`Seat`], in little room. What there is no limit of has the
+/// largest number.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate {
+    /// The routes that it serves, a bit for each.
+    pub routes: u8,
+    /// `order`.
+    pub order: u32,
+    /// What it is known to lack.
+    pub lacks: Capabilities,
+    /// Requests at once.
+    pub parallel: u32,
+    /// Longest prompt.
+    pub window: u64,
+    /// `rpm`.
+    pub rpm: u64,
+    /// `tpm`.
+    pub tpm: u64,
+}
+
 /// What is rarely looked at of a deployment.
 #[derive(Clone, Debug)]
 pub struct Labels {
@@ -79,6 +100,8 @@ pub struct Row {
     pub name: Box<str>,
     /// Who may answer.
     pub seats: Box<[Seat]>,
+    /// The same for each seat, for a first look.
+    pub gates: Box<[Gate]>,
     /// How one of them is chosen.
     pub strategy: Strategy,
     /// What of their state that needs.
@@ -301,6 +324,7 @@ impl Row {
         };
         Self {
             name: name.into(),
+            gates: seats.iter().map(Gate::new).collect(),
             strategy: strategy.clone(),
             reads,
             fallback,
@@ -348,7 +372,39 @@ impl Row {
     }
 }
 
+impl Gate {
+    fn new(seat: &Seat) -> Self {
+        let routes = [Route::Chat, Route::Completions, Route::Embeddings];
+        let served = routes.iter().filter(|route| seat.serves(**route));
+        Self {
+            routes: served.fold(0, |bits, route| bits | Self::bit(*route)),
+            order: seat.order,
+            lacks: seat
+                .capabilities
+                .map_or(Capabilities::NONE, |has| Capabilities(!has.0)),
+            parallel: seat.parallel.unwrap_or(u32::MAX),
+            window: seat.window.unwrap_or(u64::MAX),
+            rpm: seat.rpm.unwrap_or(u64::MAX),
+            tpm: seat.tpm.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The bit of a route.
+    pub const fn bit(route: Route) -> u8 {
+        1 << route as u8
+    }
+}
+
 impl Seat {
+    /// Whether it can be asked for this, as far as is known.
+    pub fn serves(&self, route: Route) -> bool {
+        let other = match route {
+            Route::Chat | Route::Completions => Mode::Embedding,
+            Route::Embeddings => Mode::Chat,
+        };
+        self.served && self.mode != Some(other)
+    }
+
     fn new(id: DeploymentId, deployment: &Deployment, options: &Options, served: bool) -> Self {
         let ModelFacts {
             mode,

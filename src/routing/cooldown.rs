@@ -103,7 +103,7 @@ impl Default for Rules {
 impl Rules {
     /// Reads them.
     pub fn read(routes: &Routes) -> Self {
-        let router = &routes.router;
+        let written = &routes.router;
         let breaker = |setting: &Setting| {
             Some(Breaker {
                 consecutive: number(member(setting, "consecutive")?)
@@ -115,10 +115,10 @@ impl Rules {
             })
         };
         Self {
-            cooldown: router.cooldown.unwrap_or(COOLDOWN),
-            disabled: router.disable_cooldowns,
-            allowed_fails: router.allowed_fails,
-            policy: router.allowed_fails_policy,
+            cooldown: written.cooldown.unwrap_or(COOLDOWN),
+            disabled: written.disable_cooldowns,
+            allowed_fails: written.allowed_fails,
+            policy: written.allowed_fails_policy,
             single: match word(routes, "single_deployment_cooldown") {
                 Some("always") => Single::Always,
                 Some("never") => Single::Never,

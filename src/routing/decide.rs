@@ -93,21 +93,26 @@ impl Sheet {
         *chosen = None;
         let checks = Checks::new(board, row, facts);
         let mut lowest = u32::MAX;
-        let each = row.seats.iter().zip(seen).zip(0_u16..);
-        exclusions.extend(each.map(|((seat, seen), at)| {
-            let exclusion = checks.exclusion(seat, seen);
-            if exclusion.is_none() && seat.order <= lowest {
-                if seat.order < lowest {
-                    lowest = seat.order;
-                    eligible.clear();
+        let each = row.gates.iter().zip(seen).zip(0_u16..);
+        exclusions.extend(each.map(|((gate, seen), at)| {
+            if !checks.passes(gate, seen) {
+                let exclusion = checks.exclusion(&row.seats[usize::from(at)], seen);
+                if exclusion.is_some() {
+                    return exclusion;
                 }
+            }
+            if gate.order < lowest {
+                lowest = gate.order;
+                eligible.clear();
+            }
+            if gate.order == lowest {
                 eligible.push(at);
             }
-            exclusion
+            None
         }));
         if row.levels {
-            for (seat, exclusion) in row.seats.iter().zip(exclusions) {
-                if seat.order > lowest && exclusion.is_none() {
+            for (gate, exclusion) in row.gates.iter().zip(exclusions) {
+                if gate.order > lowest && exclusion.is_none() {
                     *exclusion = Some(Exclusion::Order(lowest));
                 }
             }

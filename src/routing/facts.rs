@@ -2,7 +2,6 @@
 
 use pointsman_routes::table::{Capabilities, DeploymentId};
 
-use super::state::Seen;
 use super::tokens::Vocabulary;
 use crate::call::Route;
 
@@ -71,11 +70,11 @@ impl Prompt {
 
 impl Facts<'_> {
     /// Tokens to be reserved at a deployment: the prompt, and the longest answer that the request
-    /// takes, or what the deployment's answers may well take.
-    pub fn reserve(&self, seen: &Seen) -> u64 {
+    /// takes, or `answer`, which the deployment's answers may well take.
+    pub fn reserve(&self, answer: u32) -> u64 {
         let answer = match self.route {
             Route::Embeddings => 0,
-            Route::Chat | Route::Completions => self.max_output.unwrap_or(seen.answer.into()),
+            Route::Chat | Route::Completions => self.max_output.unwrap_or(answer.into()),
         };
         self.prompt.tokens.saturating_add(answer)
     }

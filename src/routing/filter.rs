@@ -1,12 +1,11 @@
 //! Who cannot be asked, and why.
 
-use pointsman_routes::table::{Capabilities, Mode, Strategy};
+use pointsman_routes::table::{Capabilities, Strategy};
 
-use super::board::{Board, Labels, Row, Seat};
+use super::board::{Board, Gate, Labels, Row, Seat};
 use super::facts::Facts;
 use super::moment::Moment;
 use super::state::{Health, Seen};
-use crate::call::Route;
 
 /// Why a deployment is left out of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +79,21 @@ pub struct Checks<'a> {
     tags: Wanted,
     /// Whether any of the rare rules can exclude anybody.
     rare: bool,
+    first: First,
+}
+
+/// The facts of the first look.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    /// Whether the first look is enough for those who pass it.
+    enough: bool,
+    route: u8,
+    needs: Capabilities,
+    most: u64,
+    /// Tokens of the prompt, and of the answer where the request says.
+    tokens: u64,
+    /// Whether the deployment's own guess of the answer counts.
+    guess: bool,
 }
 
 /// Which tags are wanted.
@@ -108,11 +122,25 @@ impl<'a> Checks<'a> {
             limits: by_strategy || options.checks || options.enforce_limits,
             tags: Wanted::Any,
             rare: facts.region.is_some() || !facts.words.is_empty() || row.teams,
+            first: First {
+                enough: false,
+                route: Gate::bit(facts.route),
+                needs: if options.checks {
+                    facts.needs
+                } else {
+                    Capabilities::NONE
+                },
+                most: if options.checks { facts.prompt.most } else { 0 },
+                tokens: facts.reserve(0),
+                guess: facts.reserve(1) > facts.reserve(0),
+            },
         };
         if options.tags && !row.direct {
             checks.tags = checks.wanted();
             checks.rare |= checks.tags != Wanted::Any;
         }
+        checks.first.enough =
+            !checks.rare && !row.direct && checks.limits && facts.tried.is_empty();
         checks
     }
 
@@ -152,6 +180,27 @@ impl<'a> Checks<'a> {
                 .is_some_and(|agent| labels.agents.iter().any(|pattern| pattern.is_match(agent)))
     }
 
+    /// A first look that costs little: whether nothing stands in a deployment's way. If it is not
+    /// passed, [`exclusion`](Self::exclusion) knows why, or that nothing does.
+    #[inline]
+    pub fn passes(&self, gate: &Gate, seen: &Seen) -> bool {
+        let first = &self.first;
+        let guess = if first.guess { seen.answer } else { 0 };
+        let tokens = seen
+            .tokens
+            .saturating_add(first.tokens)
+            .saturating_add(guess.into());
+        // All of it is looked at, so that there is one jump and not ten.
+        first.enough
+            & (gate.routes & first.route != 0)
+            & (gate.lacks.0 & first.needs.0 == 0)
+            & (first.most <= gate.window)
+            & matches!(seen.health, Health::Up | Health::HalfOpen)
+            & (seen.in_flight < gate.parallel)
+            & (seen.requests < gate.rpm)
+            & (tokens <= gate.tpm)
+    }
+
     /// Why this deployment is left out, if it is; the first reason of several. Of those that have a
     /// time to wait for, the one that lasts comes last, so that it is told only if nothing else
     /// stands in the way.
@@ -159,7 +208,7 @@ impl<'a> Checks<'a> {
         if !seat.served {
             return Some(Exclusion::Unserved);
         }
-        if wrong_mode(seat.mode, self.facts.route) {
+        if !seat.serves(self.facts.route) {
             return Some(Exclusion::Route);
         }
         if self.rare
@@ -209,7 +258,7 @@ impl<'a> Checks<'a> {
                 return Some(Exclusion::Requests(rpm));
             }
             if let Some(tpm) = seat.tpm
-                && seen.tokens.saturating_add(self.facts.reserve(seen)) > tpm
+                && seen.tokens.saturating_add(self.facts.reserve(seen.answer)) > tpm
             {
                 return Some(Exclusion::Tokens(tpm));
             }
@@ -253,14 +302,6 @@ impl<'a> Checks<'a> {
 
 fn has_tag(labels: &Labels, wanted: &str) -> bool {
     labels.tags.iter().any(|tag| &**tag == wanted)
-}
-
-fn wrong_mode(mode: Option<Mode>, route: Route) -> bool {
-    match (mode, route) {
-        (Some(Mode::Embedding), Route::Chat | Route::Completions)
-        | (Some(Mode::Chat), Route::Embeddings) => true,
-        _ => false,
-    }
 }
 
 /// Whether a region is the wanted one, or within it: `eu` is any of the EU.

@@ -177,7 +177,7 @@ impl Router {
             let booking = Booking {
                 now,
                 stream: facts.stream,
-                tokens: facts.reserve(&seen[usize::from(at)]),
+                tokens: facts.reserve(seen[usize::from(at)].answer),
                 limits,
                 direct: row.direct,
                 number: entry.number,

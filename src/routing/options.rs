@@ -48,13 +48,13 @@ pub enum UsageRank {
 impl Options {
     /// Reads them. What is not understood is as if it were not there; the compiler has told of it.
     pub fn read(routes: &Routes) -> Self {
-        let router = &routes.router;
-        let size = router.latency_samples.map(|size| size as usize);
+        let written = &routes.router;
+        let size = written.latency_samples.map(|size| size as usize);
         let default = Keeping::default();
         Self {
             keeping: Keeping {
                 size: size.unwrap_or(default.size),
-                ttl: router.sample_ttl.unwrap_or(default.ttl),
+                ttl: written.sample_ttl.unwrap_or(default.ttl),
             },
             latency_stat: match word(routes, "latency_stat") {
                 Some("p95") => Stat::P95,
@@ -62,21 +62,21 @@ impl Options {
                 Some("peak_ewma" | "peak-ewma") => Stat::Peak,
                 _ => Stat::Mean,
             },
-            latency_buffer: narrow(router.latency_buffer.unwrap_or(0.0).max(0.0)),
+            latency_buffer: narrow(written.latency_buffer.unwrap_or(0.0).max(0.0)),
             usage_rank: match word(routes, "usage_rank") {
                 Some("ratio") => UsageRank::Ratio,
                 _ => UsageRank::Absolute,
             },
-            checks: router.pre_call_checks,
-            enforce_limits: router.enforce_limits,
-            tags: router.tag_filtering,
-            match_any: router.tag_match_any,
-            affinity: router
+            checks: written.pre_call_checks,
+            enforce_limits: written.enforce_limits,
+            tags: written.tag_filtering,
+            match_any: written.tag_match_any,
+            affinity: written
                 .optional_pre_call_checks
                 .iter()
                 .any(|check| matches!(&**check, "session_affinity" | "deployment_affinity")),
-            cost_threshold: router.cost_threshold.map(|usd| usd.to_f64()),
-            context_threshold: router.context_threshold,
+            cost_threshold: written.cost_threshold.map(|usd| usd.to_f64()),
+            context_threshold: written.context_threshold,
             max_parallel: routes.general.max_parallel_requests.or_else(|| {
                 let found = setting(routes, "default_max_parallel_requests")?;
                 number(found).and_then(whole)

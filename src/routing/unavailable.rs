@@ -113,7 +113,9 @@ fn wait(
         match exclusion.as_ref()? {
             Exclusion::Cooling(until) => Some(*until),
             Exclusion::Requests(limit) => quota.room_at(REQUESTS, 1, *limit, now),
-            Exclusion::Tokens(limit) => quota.room_at(TOKENS, facts.reserve(seen), *limit, now),
+            Exclusion::Tokens(limit) => {
+                quota.room_at(TOKENS, facts.reserve(seen.answer), *limit, now)
+            }
             Exclusion::Parallel(_) | Exclusion::Probing => Some(now),
             _ => None,
         }

@@ -29,6 +29,8 @@ pub type Quota = Windows<2>;
 pub const REQUESTS: usize = 0;
 /// Tokens of prompts and answers, in a [`Quota`]; those of requests under way are reserved.
 pub const TOKENS: usize = 1;
+/// Tokens that an answer of a deployment is thought to take before there was one.
+const ANSWER: u32 = 100;
 const GOOD: usize = 0;
 const BAD: usize = 1;
 
@@ -42,8 +44,8 @@ pub struct Stats {
     why: AtomicU8,
     /// When the cooldown ends; zero is no cooldown. It stays past that time until a probe succeeds.
     until: AtomicU64,
-    /// Tokens of its answers: mean and mean deviation.
-    answers: AtomicU64,
+    /// Tokens that an answer may well take.
+    answer: AtomicU32,
     /// Failures one after the other.
     row: AtomicU32,
     /// The quota that it shares with others, in place of its own.
@@ -56,6 +58,8 @@ pub struct Stats {
     outcomes: Windows<2>,
     /// Failures by class since the first one of a burst, and when that was.
     bursts: [AtomicU64; Class::ALL.len()],
+    /// Tokens of its answers in eighths: mean and mean deviation.
+    answers: AtomicU64,
 }
 
 /// What a decision knows of a deployment.
@@ -177,6 +181,7 @@ impl Stats {
             unhealthy: AtomicBool::new(false),
             why: AtomicU8::new(0),
             until: AtomicU64::new(0),
+            answer: AtomicU32::new(ANSWER),
             row: AtomicU32::new(0),
             shared,
             own: Quota::default(),
@@ -191,22 +196,25 @@ impl Stats {
     /// Copies what `reads` names. Takes no lock.
     #[inline]
     pub fn look(&self, reads: Reads, stream: bool, now: Moment) -> Seen {
-        let mut seen = Seen {
+        let [requests, tokens] = if reads.usage {
+            self.quota().used(now)
+        } else {
+            [0; 2]
+        };
+        let latency = match reads.latency {
+            Some(stat) => self.lane(stream).read(stat, now),
+            None => None,
+        };
+        Seen {
             in_flight: self.in_flight.load(Relaxed),
             health: self.health(now),
-            ..Seen::default()
-        };
-        if reads.usage {
-            [seen.requests, seen.tokens] = self.quota().used(now);
-            seen.answer = self.answer();
+            requests,
+            tokens,
+            latency,
+            errors: if reads.errors { self.errors(now) } else { 0.0 },
+            answer: self.answer.load(Relaxed),
+            turn: 0,
         }
-        if let Some(stat) = reads.latency {
-            seen.latency = self.lane(stream).read(stat, now);
-        }
-        if reads.errors {
-            seen.errors = self.errors(now);
-        }
-        seen
     }
 
     /// Whether it may be asked.
@@ -277,15 +285,6 @@ impl Stats {
         bad as f32 / (good + bad) as f32
     }
 
-    /// Tokens that an answer may well take: the mean of those before and twice their mean
-    /// deviation, as TCP takes round trips; 100 before there was one.
-    pub fn answer(&self) -> u32 {
-        match unpack(self.answers.load(Relaxed)) {
-            (0, 0) => 100,
-            (mean, deviation) => (mean.saturating_add(deviation.saturating_mul(2))) / 8,
-        }
-    }
-
     /// Counts a good answer.
     pub(super) fn succeeded(&self, now: Moment) {
         self.outcomes.add(GOOD, 1, now);
@@ -325,19 +324,27 @@ impl Stats {
         burst_at(before, burst, now).saturating_add(1)
     }
 
-    /// Learns how long answers are.
+    /// Learns how long answers are: their mean, and twice their mean deviation, as TCP takes round
+    /// trips.
     pub(super) fn answer_took(&self, tokens: u64) {
         // In eighths, so that small averages move.
         let eighths = u32::try_from(tokens.saturating_mul(8)).unwrap_or(u32::MAX);
-        let _ = self.answers.try_update(Relaxed, Relaxed, |held| {
+        let learn = |held| {
             let (mean, deviation) = unpack(held);
             if (mean, deviation) == (0, 0) {
-                return Some(pack(eighths.max(1), eighths / 2));
+                return (eighths.max(1), eighths / 2);
             }
             let off = mean.abs_diff(eighths);
             let mean = mean - mean / 8 + eighths / 8;
-            Some(pack(mean.max(1), deviation - deviation / 4 + off / 4))
+            (mean.max(1), deviation - deviation / 4 + off / 4)
+        };
+        let learned = self.answers.try_update(Relaxed, Relaxed, |held| {
+            let (mean, deviation) = learn(held);
+            Some(pack(mean, deviation))
         });
+        let (mean, deviation) = learn(learned.unwrap_or_else(|held| held));
+        let likely = mean.saturating_add(deviation.saturating_mul(2)) / 8;
+        self.answer.store(likely, Relaxed);
     }
 
     /// Lets a request in if it may be asked and has room; tells whether that request tries a

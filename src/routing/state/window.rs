@@ -150,7 +150,7 @@ fn slot_of(now: Moment) -> u64 {
 
 /// Laps repeat after 48 days, when nobody remembers.
 fn lap_of(slot: u64) -> u64 {
-    slot / SLOTS & 0xffff
+    (slot / SLOTS) & 0xffff
 }
 
 fn lap(held: u64) -> u64 {

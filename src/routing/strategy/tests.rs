@@ -419,6 +419,9 @@ proptest! {
         for (at, exclusion) in sheet.exclusions.iter().enumerate() {
             let eligible = sheet.eligible.iter().any(|one| usize::from(*one) == at);
             prop_assert_eq!(eligible, exclusion.is_none());
+            prop_assert!(exclusion.is_some() || may(&seen[at]));
+            let order = matches!(exclusion, Some(Exclusion::Order(_)));
+            prop_assert!(exclusion.is_none() || order || !may(&seen[at]));
         }
     }
 
