@@ -244,13 +244,12 @@ fn has_value(text: &[u8], literal: &[u8]) -> bool {
 fn session(call: &Shape<'_>) -> Option<u64> {
     let header = call.hints.and_then(|hints| hints.session.as_ref());
     let mut hasher = FxHasher::default();
-    match header {
-        Some(id) => hasher.write(id.as_bytes()),
-        None => {
-            let text = |field| call.peek.text(call.body, field);
-            let id = text(Field::SessionId).or_else(|| text(Field::User))?;
-            hasher.write(id.as_bytes());
-        }
+    if let Some(id) = header {
+        hasher.write(id.as_bytes());
+    } else {
+        let text = |field| call.peek.text(call.body, field);
+        let id = text(Field::SessionId).or_else(|| text(Field::User))?;
+        hasher.write(id.as_bytes());
     }
     Some(hasher.finish())
 }

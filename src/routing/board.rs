@@ -95,6 +95,7 @@ pub struct Labels {
 
 /// A model group, as it is chosen from.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each spares a look")]
 pub struct Row {
     /// The group's name, or the deployment's id.
     pub name: Box<str>,
@@ -440,8 +441,9 @@ impl Seat {
 /// No share has no turn.
 #[expect(
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
     clippy::cast_sign_loss,
-    reason = "a float is cut off at the integer's ends"
+    reason = "a power of two is exact, and a float is cut off at the integer's ends"
 )]
 fn stride(weight: Option<f64>) -> u64 {
     let weight = weight.unwrap_or(1.0);

@@ -172,21 +172,18 @@ impl Rules {
         {
             return Some(Why::Consecutive);
         }
-        match self.allowed(class) {
-            Some((allowed, of_class)) => {
-                let count = if of_class {
-                    tally.burst
-                } else {
-                    tally.burst_of_all
-                };
-                if count > allowed {
-                    return Some(Why::AllowedFails);
-                }
-                if allowed != ALLOWED_FAILS || of_class {
-                    return None;
-                }
+        if let Some((allowed, of_class)) = self.allowed(class) {
+            let count = if of_class {
+                tally.burst
+            } else {
+                tally.burst_of_all
+            };
+            if count > allowed {
+                return Some(Why::AllowedFails);
             }
-            None => {}
+            if allowed != ALLOWED_FAILS || of_class {
+                return None;
+            }
         }
         if place.single && !self.single_rests(place) {
             return None;

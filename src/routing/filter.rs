@@ -183,6 +183,10 @@ impl<'a> Checks<'a> {
     /// A first look that costs little: whether nothing stands in a deployment's way. If it is not
     /// passed, [`exclusion`](Self::exclusion) knows why, or that nothing does.
     #[inline]
+    #[expect(
+        clippy::needless_bitwise_bool,
+        reason = "all of it is looked at, so that there is one jump and not ten"
+    )]
     pub fn passes(&self, gate: &Gate, seen: &Seen) -> bool {
         let first = &self.first;
         let guess = if first.guess { seen.answer } else { 0 };
@@ -190,7 +194,6 @@ impl<'a> Checks<'a> {
             .tokens
             .saturating_add(first.tokens)
             .saturating_add(guess.into());
-        // All of it is looked at, so that there is one jump and not ten.
         first.enough
             & (gate.routes & first.route != 0)
             & (gate.lacks.0 & first.needs.0 == 0)

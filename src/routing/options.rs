@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use pointsman_routes::table::{Routes, Setting, Value};
+use pointsman_routes::usd::Usd;
 
 use super::state::{Keeping, Stat};
 
 /// What a file says of routing as a whole.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the file"
+)]
 pub struct Options {
     /// How samples of latency are kept.
     pub keeping: Keeping,
@@ -75,7 +80,7 @@ impl Options {
                 .optional_pre_call_checks
                 .iter()
                 .any(|check| matches!(&**check, "session_affinity" | "deployment_affinity")),
-            cost_threshold: written.cost_threshold.map(|usd| usd.to_f64()),
+            cost_threshold: written.cost_threshold.map(Usd::to_f64),
             context_threshold: written.context_threshold,
             max_parallel: routes.general.max_parallel_requests.or_else(|| {
                 let found = setting(routes, "default_max_parallel_requests")?;

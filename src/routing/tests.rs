@@ -11,7 +11,7 @@ use super::class::Class;
 use super::decide::{Sheet, decide};
 use super::example::{GROUP, config};
 use super::facts::Facts;
-use super::state::Health;
+use super::state::{Health, Seen};
 use super::{Ask, Ended, Router, Ticket};
 use crate::call::{Call, Route, Usage, example};
 use crate::error::{Failure, NoDeployment};
@@ -151,7 +151,8 @@ fn threads_together_never_exceed_the_limits() {
             .map(|_| {
                 scope.spawn(|| {
                     let tries = (0..300).filter_map(|_| pick(&router, &call).ok());
-                    tries.map(|ticket| ticket.end(complete(1))).count()
+                    let ended = tries.map(|ticket| ticket.end(complete(1)));
+                    ended.fold(0_usize, |count, _| count + 1)
                 })
             })
             .collect();
@@ -526,7 +527,7 @@ model_list:
         team: Some("red"),
         ..Facts::PLAIN
     };
-    let counts = super::example::shares(&board, &[Default::default(); 2], 100, &red);
+    let counts = super::example::shares(&board, &[Seen::default(); 2], 100, &red);
     assert!(counts[0] > 20 && counts[1] > 20, "{counts:?}");
 }
 

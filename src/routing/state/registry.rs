@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Quota, Stats};
 
+/// The name of the quota that is shared, if one is, and the statistics.
+type Entry = (Option<Box<str>>, Arc<Stats>);
+
 /// Every deployment's statistics, by `model_info.id`. Asked when a table comes, never by a request.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -13,7 +16,7 @@ pub struct Registry {
 
 #[derive(Debug, Default)]
 struct Known {
-    stats: HashMap<Box<str>, (Option<Box<str>>, Arc<Stats>)>,
+    stats: HashMap<Box<str>, Entry>,
     quotas: HashMap<Box<str>, Arc<Quota>>,
 }
 

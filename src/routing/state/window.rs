@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use crate::routing::moment::Moment;
 
 const SLOTS: u64 = 16;
+const CELLS: usize = 16;
 const SLOT_NANOS: u64 = 4_000_000_000;
 const VALUE_BITS: u32 = 48;
 const VALUE: u64 = (1 << VALUE_BITS) - 1;
@@ -23,7 +24,7 @@ pub struct Windows<const N: usize> {
     head: AtomicU64,
     sums: [AtomicU64; N],
     /// Of each slot the lap on which it was opened, and its value.
-    slots: [[AtomicU64; SLOTS as usize]; N],
+    slots: [[AtomicU64; CELLS]; N],
 }
 
 impl<const N: usize> Default for Windows<N> {

@@ -38,7 +38,7 @@ impl Guess {
         guess
     }
 
-    fn known(&self, one: Candidate<'_>) -> Option<f32> {
+    fn known(self, one: Candidate<'_>) -> Option<f32> {
         let prior = || {
             let tokens = if self.stream { 1.0 } else { PRIOR_TOKENS };
             one.seat.prior.map(|prior| prior / tokens)
@@ -46,7 +46,7 @@ impl Guess {
         one.seen.latency.or_else(prior)
     }
 
-    fn latency(&self, one: Candidate<'_>) -> f32 {
+    fn latency(self, one: Candidate<'_>) -> f32 {
         self.known(one).unwrap_or(self.median)
     }
 }
