@@ -25,12 +25,9 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The chain of a call that left its first group because of this class.
-    ///
-    /// By class the list for prompts that are too long or for refused content comes first; then
-    /// the fallbacks, which end in the last resorts. What the caller brings stands in place of what
-    /// the file says.
-    pub fn of(call: &Call, class: Option<Class>) -> Self {
+    /// The chain of a call: the fallbacks, which end in the last resorts. What the caller brings
+    /// stands in place of what the file says.
+    pub fn of(call: &Call) -> Self {
         let controls = call.controls.as_deref();
         let router = &call.live.routes().router;
         let wanted = controls.and_then(|controls| controls.max_fallbacks);
@@ -55,8 +52,11 @@ impl Chain {
             // A caller who names a deployment means nobody else, bar the last resorts.
             (None, Target::Deployment(_)) => hops(call, &router.default_fallbacks),
         };
-        chain.append(call, special(call, class));
-        chain.append(call, hops);
+        for hop in hops {
+            if !chain.ahead.contains(&hop) && chain.is_new(call, &hop) {
+                chain.ahead.push_back(hop);
+            }
+        }
         chain
     }
 
@@ -75,16 +75,13 @@ impl Chain {
         self.ahead.iter().map(|hop| hop.name.to_string()).collect()
     }
 
-    /// The next one, after `call` failed because of this class at one of the chain.
+    /// The next one, after `call` failed because of this class at its group. The group's list for
+    /// prompts that are too long, or for refused content, comes before all others then.
     pub fn next(&mut self, call: &Call, class: Option<Class>) -> Option<Hop> {
-        // A group of the chain has a list of its own for such failures.
-        if call.fallback.is_some() {
-            for hop in special(call, class).into_iter().rev() {
-                if self.is_new(call, &hop) {
-                    self.ahead
-                        .retain(|ahead| ahead.target != hop.target || ahead.name != hop.name);
-                    self.ahead.push_front(hop);
-                }
+        for hop in special(call, class).into_iter().rev() {
+            if self.is_new(call, &hop) {
+                self.ahead.retain(|ahead| *ahead != hop);
+                self.ahead.push_front(hop);
             }
         }
         self.left = self.left.checked_sub(1)?;
@@ -92,15 +89,6 @@ impl Chain {
         self.behind
             .push((hop.target, pattern(call, hop.target, &hop.name)));
         Some(hop)
-    }
-
-    fn append(&mut self, call: &Call, hops: Vec<Hop>) {
-        for hop in hops {
-            let ahead = self.ahead.contains(&hop);
-            if !ahead && self.is_new(call, &hop) {
-                self.ahead.push_back(hop);
-            }
-        }
     }
 
     /// Whether it was not tried. With changes of the request it may be tried once more.

@@ -60,7 +60,9 @@ struct Course {
     call: Arc<Call>,
     /// Deployments of the group at hand that were asked.
     asked: SmallVec<[DeploymentId; 4]>,
-    /// Attempts at the group at hand beyond the first.
+    /// The `order` of it that was gone on to.
+    level: Option<u32>,
+    /// Attempts at it beyond the first.
     retries: u32,
     chain: Option<Chain>,
     /// Why the last attempt failed.
@@ -131,14 +133,28 @@ impl Journey {
         let course = self
             .course
             .get_or_insert_with(|| Box::new(Course::at(Arc::clone(&noted.call))));
-        course.note(failure, &mut noted);
+        // That nobody else of a group can be asked is no failure of an attempt; the one before stands.
+        let before = match failure {
+            Failure::NoDeployment { .. } => noted.failed.clone(),
+            _ => None,
+        };
+        let failure = match &before {
+            Some(before) => {
+                noted.trail.retries = noted.trail.retries.saturating_sub(1);
+                before
+            }
+            None => {
+                course.note(failure, &mut noted);
+                failure
+            }
+        };
         let whole = course.call.live.routes().settings.request_timeout;
         let time = whole.saturating_sub(attempt.elapsed);
         if time.is_zero() {
             return Verdict::GiveUp;
         }
         course
-            .try_again(&self.router, failure, time, &mut noted)
+            .try_again(&self.router, failure, (before.is_none(), time), &mut noted)
             .unwrap_or_else(|| course.fall_back(&mut noted))
     }
 }
@@ -148,6 +164,7 @@ impl Course {
         Self {
             call,
             asked: SmallVec::new(),
+            level: None,
             retries: 0,
             chain: None,
             class: None,
@@ -166,15 +183,11 @@ impl Course {
             self.asked.push(asked);
         }
         let first = self.chain.is_none();
-        let (call, class) = (&self.call, self.class);
-        let chain = self.chain.get_or_insert_with(|| Chain::of(call, class));
+        let call = &self.call;
+        let chain = self.chain.get_or_insert_with(|| Chain::of(call));
         if first {
             noted.fallbacks = chain.names();
             noted.trail.max_fallbacks = chain.most();
-        }
-        // That nobody is left of a group whose members failed is no further attempt.
-        if asked.is_none() && noted.failed.is_some() {
-            return;
         }
         noted.trail.left.push(Left {
             group: self.call.group(),
@@ -192,12 +205,13 @@ impl Course {
         }
     }
 
-    /// Another attempt at the same group, if the class and the counts allow it.
+    /// Another attempt at the same group, if the class and the counts allow it and there is time:
+    /// at others if they may be there, else at those who were asked.
     fn try_again(
         &mut self,
         router: &Router,
         failure: &Failure,
-        time: Duration,
+        (others, time): (bool, Duration),
         noted: &mut Noted,
     ) -> Option<Verdict> {
         let class = self.class?;
@@ -221,7 +235,7 @@ impl Course {
         let well = |id: DeploymentId, at| {
             matches!(board.stats(id).health(at), Health::Up | Health::HalfOpen)
         };
-        let mut seats = row.seats.iter().filter(|seat| seat.served);
+        let mut seats = row.seats.iter().filter(|seat| others && seat.served);
         // Those who were not asked are asked whatever the count: nobody waits for it, and each can
         // be asked in vain but once.
         if seats.any(|seat| !self.asked.contains(&seat.deployment) && well(seat.deployment, now)) {
@@ -311,8 +325,41 @@ impl Course {
         (backoff.bound(here) / 2 + drawn).max(least)
     }
 
-    /// On to the next group, or the end.
+    /// Those of the next `order`, who stand in for the others as a fallback does, whatever the
+    /// counts say.
+    fn next_level(&mut self, noted: &mut Noted) -> Option<Verdict> {
+        let Target::Group(group) = self.call.target else {
+            return None;
+        };
+        let members = &self.call.live.routes().groups[usize::from(group.0)].members;
+        let asked = |id: &DeploymentId| self.asked.contains(id);
+        let reached = members
+            .iter()
+            .filter(|member| asked(&member.deployment))
+            .map(|member| member.order)
+            .chain(self.level)
+            .max()?;
+        let above = members.iter().map(|member| member.order);
+        let next = above.filter(|order| *order > reached).min()?;
+        self.level = Some(next);
+        for member in members.iter().filter(|member| member.order < next) {
+            if !self.asked.contains(&member.deployment) {
+                self.asked.push(member.deployment);
+            }
+        }
+        self.retries = 0;
+        self.again = false;
+        noted.trail.retries += 1;
+        Some(Verdict::Next {
+            after: Duration::ZERO,
+        })
+    }
+
+    /// On to the next level of the group or the next group, or the end.
     fn fall_back(&mut self, noted: &mut Noted) -> Verdict {
+        if let Some(verdict) = self.next_level(noted) {
+            return verdict;
+        }
         while let Some(hop) = self
             .chain
             .as_mut()
@@ -324,6 +371,7 @@ impl Course {
             let call = Arc::new(call);
             self.call = Arc::clone(&call);
             self.asked.clear();
+            self.level = None;
             self.retries = 0;
             self.again = true;
             noted.call = call;

@@ -66,8 +66,8 @@ where
     type Future = ResponseFuture<S, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Lost>>> {
-        // Each attempt waits for the inner service itself, and its failures have a call.
-        let _ = self.retry.poll_ready(cx);
+        // A service that is broken fails the attempt, too, and there it has a call to be told to.
+        let _broken = ready!(self.retry.poll_ready(cx)).is_err();
         Poll::Ready(Ok(()))
     }
 

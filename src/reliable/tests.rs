@@ -342,6 +342,11 @@ async fn the_two_special_refusals_have_lists_of_their_own() {
         ask(&file(&groups, more), "", &script).await.unwrap();
         assert_eq!(script.asked(), ["a1", then]);
     }
+    // The last failure of the group counts, not the first.
+    let fates = [Fate::Status(500), window[0].clone()];
+    let script = Script::new([("a1", &fates[..])]);
+    ask(&file(&groups, more), "", &script).await.unwrap();
+    assert_eq!(script.asked(), ["a1", "a1", "long1"]);
     // When that one fails, too, the ordinary ones follow.
     let script = Script::new([("a1", window), ("long1", DOWN)]);
     ask(&file(&groups, more), r#","num_retries":0"#, &script)
@@ -406,4 +411,43 @@ async fn failures_are_acted_out() {
             ..
         }
     ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_order_of_a_group_is_tried_before_its_fallbacks() {
+    let order = |at: u32| format!("{{model: openai/m, api_key: os.environ/KEY, order: {at}}}");
+    let mut text = "model_list:\n".to_owned();
+    for (id, at) in [("a1", 1), ("a2", 1), ("a3", 2), ("a4", 3)] {
+        let params = order(at);
+        text +=
+            &format!("- {{model_name: a, litellm_params: {params}, model_info: {{id: {id}}}}}\n");
+    }
+    for fate in [Fate::Status(500), Fate::Status(400)] {
+        let fates = [fate];
+        let more = "router_settings: {num_retries: 0}\n";
+        let script = Script::new([("a1", &fates[..]), ("a2", &fates), ("a3", &fates)]);
+        ask(&(text.clone() + more), "", &script).await.unwrap();
+        assert_eq!(script.asked()[1..], ["a3", "a4"]);
+    }
+    let script = Script::new([("a1", DOWN), ("a2", DOWN), ("a3", DOWN), ("a4", DOWN)]);
+    ask(&text, r#","num_retries":1"#, &script)
+        .await
+        .unwrap_err();
+    assert_eq!(script.asked()[2..4], ["a3", "a4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_may_not_answer_does_not_keep_the_other_from_being_asked_again() {
+    let one = |id: &str, region: &str| {
+        format!(
+            "- model_name: a\n  litellm_params: {{model: openai/m, api_key: os.environ/KEY, \
+             region_name: {region}}}\n  model_info: {{id: {id}}}\n"
+        )
+    };
+    let text = format!("model_list:\n{}{}", one("a1", "us"), one("a2", "eu"));
+    let script = Script::new([("a1", &[Fate::Status(500), Fate::Answer])]);
+    let members = r#","allowed_model_region":"us""#;
+    let reached = ask(&text, members, &script).await.unwrap();
+    assert_eq!(script.asked(), ["a1", "a1"]);
+    assert_eq!((reached.trail.retries, reached.trail.left.len()), (1, 1));
 }
