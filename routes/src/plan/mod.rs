@@ -226,8 +226,12 @@ fn hop(
 ) -> Hop {
     let attempts = if members.is_empty() {
         0
+    } else if retries == 0 {
+        1
     } else {
-        retries.saturating_add(1)
+        // Those that were not asked yet are asked beyond the count.
+        let all = u32::try_from(members.len()).unwrap_or(u32::MAX);
+        retries.saturating_add(1).max(all)
     };
     let deadline = members
         .iter()

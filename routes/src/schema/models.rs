@@ -149,7 +149,7 @@ pub(super) const ROWS: &[Line] = &[
     field(Params, &["weight"], Number, Later, "Share of the group's traffic.", "A2-09"),
     field(Params, &["order"], Count, Later,
         "Priority level: all of a lower number are tried first.", "A14-10"),
-    field(Params, &["num_retries", "max_retries"], Count, Later, "Tries after the first.",
+    field(Params, &["num_retries", "max_retries"], Count, Honoured, "Tries after the first.",
         "A15-02"),
     field(Params, &["cooldown_time"], Seconds, Later,
         "How long it rests after failures; 0 turns that off.", "A15-09"),

@@ -9,17 +9,17 @@ use super::{Kind, Line, carried, field, ignored, rejected};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Line] = &[
-    field(Settings, &["num_retries"], Count, Later,
+    field(Settings, &["num_retries"], Count, Honoured,
         "Tries after the first, where the router says none.", "A3-01"),
-    field(Settings, &["num_retries_per_request"], Count, Later, "The same.", "A3-01"),
+    field(Settings, &["num_retries_per_request"], Count, Honoured, "The same.", "A3-01"),
     field(Settings, &["retry_after"], Seconds,
         Differs("LiteLLM ignores it here; its place is `router_settings`"),
         "Least wait between tries.", "A3-02"),
-    field(Settings, &["fallbacks"], List, Later, "Groups that answer where one fails.", "A3-03"),
-    field(Settings, &["context_window_fallbacks", "content_policy_fallbacks"], List, Later,
+    field(Settings, &["fallbacks"], List, Honoured, "Groups that answer where one fails.", "A3-03"),
+    field(Settings, &["context_window_fallbacks", "content_policy_fallbacks"], List, Honoured,
         "The same for prompts that are too long, or refused by content policy.", "A3-05"),
-    field(Settings, &["default_fallbacks"], Words, Later, "Last resort for any group.", "A3-05"),
-    field(Settings, &["max_fallbacks"], Count, Later,
+    field(Settings, &["default_fallbacks"], Words, Honoured, "Last resort for any group.", "A3-05"),
+    field(Settings, &["max_fallbacks"], Count, Honoured,
         "How many fallbacks one request may use; 5 unless given.", "A4-03"),
     field(Settings, &["allowed_fails"], Count, Later,
         "Failures per window that do not cool a deployment, where the router says none.", "A4-03"),
