@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Barrier, RwLock};
+use std::sync::{Arc, RwLock};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use axum_prometheus::PrometheusMetricLayer;
 use divan::Bencher;
@@ -25,7 +24,7 @@ use tower_http::auth::AsyncRequireAuthorizationLayer;
 use tower_http::validate_request::ValidateRequestHeaderLayer;
 
 use crate::common::{KEY, Noop, Req, Res, bare, request};
-use crate::{both, measure};
+use crate::{both, contend, measure};
 
 const MOST: NonZeroU32 = NonZeroU32::MAX;
 
@@ -202,35 +201,11 @@ fn metrics_by_axum_prometheus(bencher: Bencher<'_, '_>) {
 pub(crate) fn contention() {
     both("tower_governor, 1 dimension", &tower_governor!(), bare);
     let limiter = limiter();
-    raw("governor, 4 dimensions", &|| {
-        (1..5_u128).all(|key| limiter.check_key(&(key << 64 | key)).is_ok())
+    contend("governor, 4 dimensions", &|| {
+        Box::new(|| assert!((1..5_u128).all(|key| limiter.check_key(&(key << 64 | key)).is_ok())))
     });
     let store = MemoryBuckets::new();
-    raw("buckets here, 4 dimensions", &|| take_four(&store));
-}
-
-fn raw(name: &str, work: &(dyn Fn() -> bool + Sync)) {
-    const ROUNDS: u32 = 1_000_000;
-    let timed = |threads: usize| {
-        let start = Barrier::new(threads);
-        let one = || {
-            start.wait();
-            let began = Instant::now();
-            assert!((0..ROUNDS).all(|_| work()));
-            began.elapsed().as_secs_f64() * 1e9 / f64::from(ROUNDS)
-        };
-        std::thread::scope(|scope| {
-            let all: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
-            let times = all
-                .into_iter()
-                .map(|thread| thread.join().expect("it does not panic"));
-            times.fold(0.0_f64, f64::max)
-        })
-    };
-    let best = |threads| (0..5).map(|_| timed(threads)).fold(f64::INFINITY, f64::min);
-    let (alone, beside) = (best(1), best(2));
-    println!(
-        "  {name:<28} {alone:7.0} {beside:7.0} {:6.0} %",
-        100.0 * (1.0 - alone / beside)
-    );
+    contend("buckets here, 4 dimensions", &|| {
+        Box::new(|| assert!(take_four(&store)))
+    });
 }
