@@ -38,6 +38,8 @@ pub struct Seat {
     pub vocabulary: Option<Vocabulary>,
     /// Dollars per token of prompts and of answers, where both are known.
     pub price: Option<(f64, f64)>,
+    /// Both together.
+    pub per_token: Option<f32>,
     /// What it can do, if that is known.
     pub capabilities: Option<Capabilities>,
     /// Kind of work, if that is known.
@@ -428,6 +430,7 @@ impl Seat {
             window: max_input_tokens,
             vocabulary: Vocabulary::of(&deployment.model),
             price: price.map(|(input, output)| (input.to_f64(), output.to_f64())),
+            per_token: price.map(|(input, output)| narrow(input.plus(output).to_f64())),
             capabilities: known.then_some(capabilities),
             mode: mode.filter(|_| deployment.mock.is_none()),
             prior: deployment.latency_prior.map(|prior| prior.as_secs_f32()),
@@ -436,6 +439,11 @@ impl Seat {
             stride: stride(deployment.weight),
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven digits are enough")]
+fn narrow(number: f64) -> f32 {
+    number as f32
 }
 
 /// No share has no turn.

@@ -23,19 +23,32 @@ struct Guess {
 }
 
 impl Guess {
+    /// Where everybody is known, so that there is nothing to guess.
+    fn none(facts: &Facts<'_>) -> Self {
+        Self {
+            stream: facts.stream,
+            median: f32::INFINITY,
+        }
+    }
+
     /// Its latency in the file, else the median of the measured and promised ones.
     fn new(candidates: &Candidates<'_>, facts: &Facts<'_>) -> Self {
-        let mut guess = Self {
-            stream: facts.stream,
-            median: UNKNOWN,
-        };
-        let unknown = candidates.iter().any(|one| guess.known(one).is_none());
-        if unknown {
-            let known = candidates.iter().filter_map(|one| guess.known(one));
+        let guess = Self::none(facts);
+        let known = candidates.iter().filter_map(|one| guess.known(one));
+        Self {
             // A hair above it: what was measured wins a tie.
-            guess.median = median(known.take(LOOKED_AT).collect()) * 1.001;
+            median: median(known.take(LOOKED_AT).collect()) * 1.001,
+            ..guess
         }
-        guess
+    }
+
+    /// As [`new`](Self::new), if anybody is unknown.
+    fn needed(candidates: &Candidates<'_>, facts: &Facts<'_>) -> Self {
+        let none = Self::none(facts);
+        if candidates.iter().all(|one| none.known(one).is_some()) {
+            return none;
+        }
+        Self::new(candidates, facts)
     }
 
     fn known(self, one: Candidate<'_>) -> Option<f32> {
@@ -69,7 +82,7 @@ pub(super) fn lowest(
     buffer: f32,
     draw: Draw,
 ) -> Option<u16> {
-    let guess = Guess::new(candidates, facts);
+    let guess = Guess::needed(candidates, facts);
     let best = candidates.least(draw, |one| guess.latency(one));
     if draw.unit(chance::EXPLORE) < EXPLORED {
         let idle = |one: &Candidate<'_>| one.seen.latency.is_none() && one.seen.in_flight == 0;
@@ -90,24 +103,32 @@ pub(super) fn lowest(
 
 /// `peak-ewma`: of two candidates drawn at random the one with the lower product of latency and
 /// requests in flight. Looking at two is nearly as good as looking at all, and no herd runs to one.
+/// The others' score is infinite.
 pub(super) fn peak_ewma(
     candidates: &mut Candidates<'_>,
     facts: &Facts<'_>,
     draw: Draw,
 ) -> Option<u16> {
-    let guess = Guess::new(candidates, facts);
-    #[expect(clippy::cast_precision_loss, reason = "exact to 2²⁴ requests at once")]
-    candidates.score(|one| guess.latency(one) * (one.seen.in_flight as f32 + 1.0));
+    candidates.scores.fill(f32::INFINITY);
     let count = candidates.eligible.len();
     let first = draw.below(count, chance::SECOND);
     let second = draw.below(count - 1, chance::THIRD);
     let second = second + usize::from(second >= first);
-    let (first, second) = (candidates.nth(first)?, candidates.nth(second)?);
-    let score = |one: &Candidate<'_>| candidates.scores[usize::from(one.at)];
-    Some(if score(&second) < score(&first) {
-        second.at
+    let two = [candidates.nth(first)?, candidates.nth(second)?];
+    let mut guess = Guess::none(facts);
+    if two.iter().any(|one| guess.known(*one).is_none()) {
+        guess = Guess::new(candidates, facts);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "exact to 2²⁴ requests at once")]
+    let [first, second] = two.map(|one| {
+        let score = guess.latency(one) * (one.seen.in_flight as f32 + 1.0);
+        candidates.scores[usize::from(one.at)] = score;
+        (score, one.at)
+    });
+    Some(if second.0 < first.0 {
+        second.1
     } else {
-        first.at
+        first.1
     })
 }
 
@@ -121,29 +142,29 @@ pub(super) fn score(
     draw: Draw,
 ) -> Option<u16> {
     const ERRORS: f64 = 10.0;
-    let guess = Guess::new(candidates, facts);
-    let price = |one: Candidate<'_>| one.seat.price.map(|(input, output)| input + output);
-    let (mut fastest, mut cheapest, mut dearest) = (f32::INFINITY, f64::INFINITY, 0.0_f64);
+    let guess = Guess::needed(candidates, facts);
+    let (mut fastest, mut cheapest, mut dearest) = (f32::INFINITY, f32::INFINITY, 0.0_f32);
     for one in candidates.iter() {
         fastest = fastest.min(guess.latency(one));
-        if let Some(price) = price(one) {
+        if let Some(price) = one.seat.per_token {
             cheapest = cheapest.min(price);
             dearest = dearest.max(price);
         }
     }
     // What costs nothing is not a measure for the rest.
-    let per = |least: f64| {
+    let per = |least: f32| {
         if least > 0.0 && least.is_finite() {
-            least.recip()
+            f64::from(least).recip()
         } else {
             1.0
         }
     };
-    let latency = narrow(latency * per(fastest.into()));
-    let cost = cost * per(cheapest);
+    let latency = narrow(latency * per(fastest));
+    let cost = narrow(cost * per(cheapest));
     let errors = narrow(errors * ERRORS);
     candidates.least(draw, |one| {
-        let price = narrow(cost * price(one).unwrap_or(dearest));
-        latency * guess.latency(one) + price + errors * one.seen.errors
+        latency * guess.latency(one)
+            + cost * one.seat.per_token.unwrap_or(dearest)
+            + errors * one.seen.errors
     })
 }

@@ -1,22 +1,16 @@
 //! By price, window and ability.
 
-use super::{Candidate, Candidates, narrow};
+use super::{Candidates, narrow};
 use crate::routing::facts::Facts;
 use crate::routing::moment::Draw;
 
 /// What LiteLLM takes an unknown price for, in dollars per token of prompt and answer together.
-const UNKNOWN: f64 = 10.0;
+const UNKNOWN: f32 = 10.0;
 
 /// `cost-based-routing`: the lowest sum of a prompt token's and an answer token's price; ties at
 /// random. An unknown price is higher than any.
 pub(super) fn lowest(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    candidates.least(draw, |one| narrow(per_token(one)))
-}
-
-fn per_token(one: Candidate<'_>) -> f64 {
-    one.seat
-        .price
-        .map_or(UNKNOWN, |(input, output)| input + output)
+    candidates.least(draw, |one| one.seat.per_token.unwrap_or(UNKNOWN))
 }
 
 /// `cost_threshold`: the cheapest for this request, if that costs less than so many dollars.
@@ -55,8 +49,8 @@ pub(super) fn least_overqualified(
             .capabilities
             .map_or(u32::BITS, |has| has.without(facts.needs).0.count_ones());
         // Dollars per million tokens, bent below one: they only part those of equal ability.
-        let dollars = per_token(one) * 1e6;
-        narrow(f64::from(surplus) + dollars / (10.0 + dollars))
+        let dollars = one.seat.per_token.unwrap_or(UNKNOWN) * 1e6;
+        narrow(surplus.into()) + dollars / (10.0 + dollars)
     })
 }
 
