@@ -72,7 +72,7 @@ impl Controls {
             peek,
         };
         let retries = match header {
-            Some(text) => Some(reader.header(text)?),
+            Some(text) => Some(count_of(text)?),
             None => reader.count(Field::NumRetries)?,
         };
         let most = live.routes().router.num_retries.max(MOST_RETRIES);
@@ -110,11 +110,6 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn header(&self, text: &HeaderValue) -> Result<u32, Failure> {
-        let count = text.to_str().ok().and_then(|text| text.trim().parse().ok());
-        count.ok_or_else(|| wrong("x-litellm-num-retries", "a whole number"))
-    }
-
     fn count(&self, field: Field) -> Result<Option<u32>, Failure> {
         let Some(value) = self.peek.value(self.body, field) else {
             return Ok(None);
@@ -240,6 +235,12 @@ impl Reader<'_> {
             changes,
         })
     }
+}
+
+fn count_of(header: &HeaderValue) -> Result<u32, Failure> {
+    let text = header.to_str().ok();
+    text.and_then(|text| text.trim().parse().ok())
+        .ok_or_else(|| wrong("x-litellm-num-retries", "a whole number"))
 }
 
 /// What is otherwise in the request at a fallback. The rules for bodies hold, and what was settled

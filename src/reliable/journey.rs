@@ -19,7 +19,7 @@ use crate::routing::state::Health;
 use crate::routing::{Ask, Router};
 
 /// Longest time that a provider's `Retry-After` is waited.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Begins journeys.
 #[derive(Clone, Debug)]
@@ -107,8 +107,8 @@ impl retry::Journey<Errand> for Journey {
     }
 
     fn unpaid(&mut self, _: Attempt) -> Verdict {
-        let notes = self.notes.clone();
-        let mut noted = notes.lock();
+        let kept = self.notes.clone();
+        let mut noted = kept.lock();
         match &mut self.course {
             Some(course) => {
                 noted.trail.retries = noted.trail.retries.saturating_sub(1);
@@ -128,8 +128,8 @@ impl Journey {
         let Some(failure) = error.downcast_ref::<Failure>() else {
             return Verdict::GiveUp;
         };
-        let notes = self.notes.clone();
-        let mut noted = notes.lock();
+        let kept = self.notes.clone();
+        let mut noted = kept.lock();
         let course = self
             .course
             .get_or_insert_with(|| Box::new(Course::at(Arc::clone(&noted.call))));
@@ -138,15 +138,12 @@ impl Journey {
             Failure::NoDeployment { .. } => noted.failed.clone(),
             _ => None,
         };
-        let failure = match &before {
-            Some(before) => {
-                noted.trail.retries = noted.trail.retries.saturating_sub(1);
-                before
-            }
-            None => {
-                course.note(failure, &mut noted);
-                failure
-            }
+        let failure = if let Some(before) = &before {
+            noted.trail.retries = noted.trail.retries.saturating_sub(1);
+            before
+        } else {
+            course.note(failure, &mut noted);
+            failure
         };
         let whole = course.call.live.routes().settings.request_timeout;
         let time = whole.saturating_sub(attempt.elapsed);

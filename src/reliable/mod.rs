@@ -157,7 +157,7 @@ impl Notes {
 impl Noted {
     /// What the caller is told: the last failure.
     fn last_word(&mut self, error: Option<BoxError>) -> Failure {
-        let failure = match error.map(|error| error.downcast::<Failure>()) {
+        let failure = match error.map(<dyn std::error::Error + Send + Sync>::downcast::<Failure>) {
             // That nobody of the group is left says less than why the last one was.
             Some(Ok(failure)) if matches!(*failure, Failure::NoDeployment { .. }) => {
                 self.failed.take().unwrap_or(*failure)

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,10 +34,13 @@ impl Ends for Never {
     fn on_end(&mut self, _: OnEnd) {}
 }
 
+/// A deployment's id, and what is left for it.
+type Fates = (&'static str, VecDeque<Fate>);
+
 /// Deployments of a script: by id, what each attempt meets, the last for ever.
 #[derive(Clone)]
 struct Script {
-    fates: Arc<Mutex<Vec<(&'static str, VecDeque<Fate>)>>>,
+    fates: Arc<Mutex<Vec<Fates>>>,
     came: Arc<Mutex<Vec<(String, u64)>>>,
     began: Instant,
 }
@@ -115,7 +119,8 @@ impl Script {
 fn file(deployments: &[(&str, &str)], more: &str) -> String {
     let mut file = "model_list:\n".to_owned();
     for (at, (group, id)) in deployments.iter().enumerate() {
-        file += &format!(
+        let _ = write!(
+            file,
             "- model_name: {group}\n  litellm_params: {{model: openai/m{at}, api_key: \
              os.environ/KEY}}\n  model_info: {{id: {id}}}\n"
         );
@@ -213,7 +218,7 @@ async fn the_class_of_a_failure_says_whether_it_is_tried_again() {
             1,
         ),
     ] {
-        let script = Script::new([("a1", &[fate.clone()])]);
+        let script = Script::new([("a1", std::slice::from_ref(&fate))]);
         ask(&file(&[("a", "a1")], ""), "", &script)
             .await
             .unwrap_err();
@@ -290,8 +295,8 @@ async fn fallbacks_are_tried_in_turn_and_none_twice() {
     assert_eq!(&*reached.call.asked, "a");
     assert_eq!(reached.call.name_of(reached.call.requested()), "a");
     // The last failure is the one that is told, with the names of all that could have helped.
-    let last: &[Fate] = &[Fate::Status(503)];
-    let script = Script::new([("a1", DOWN), ("b1", DOWN), ("c1", DOWN), ("d1", last)]);
+    let busy: &[Fate] = &[Fate::Status(503)];
+    let script = Script::new([("a1", DOWN), ("b1", DOWN), ("c1", DOWN), ("d1", busy)]);
     let lost = ask(&file(&groups, more), "", &script).await.unwrap_err();
     assert_eq!(lost.failure.status(), 503);
     let text = lost.failure.to_string();
@@ -419,8 +424,10 @@ async fn each_order_of_a_group_is_tried_before_its_fallbacks() {
     let mut text = "model_list:\n".to_owned();
     for (id, at) in [("a1", 1), ("a2", 1), ("a3", 2), ("a4", 3)] {
         let params = order(at);
-        text +=
-            &format!("- {{model_name: a, litellm_params: {params}, model_info: {{id: {id}}}}}\n");
+        let _ = writeln!(
+            text,
+            "- {{model_name: a, litellm_params: {params}, model_info: {{id: {id}}}}}"
+        );
     }
     for fate in [Fate::Status(500), Fate::Status(400)] {
         let fates = [fate];
