@@ -106,7 +106,6 @@ const WINDOW: &[&str] = &[
 
 /// What providers say of content that they refuse.
 const POLICY: &[&str] = &[
-    "invalid_request_error\",\"code\":\"content_policy_violation",
     "content_policy_violation",
     "content management policy",
     "your request was rejected as a result of our safety system",

@@ -1,6 +1,6 @@
 //! Tries a call again, and elsewhere, until somebody answers it.
 //!
-//! Fallbacks stand around retries, and retries around attempts: a [`journey`] asks its group until
+//! Fallbacks stand around retries, and retries around attempts: a journey asks its group until
 //! the [`class`] of a failure speaks against asking it again, then the next group of its [`chain`].
 //! Each attempt is a decision of its own, made by what stands below. The loop itself is the `retry`
 //! layer's; here is what it goes by.
