@@ -40,6 +40,7 @@ impl<T> Inline<T> {
     }
 
     /// Takes the items out, in order.
+    #[cfg(feature = "budget")]
     #[inline]
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> + '_ {
         let len = std::mem::take(&mut self.len);
