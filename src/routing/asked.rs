@@ -9,7 +9,9 @@ use rustc_hash::FxHasher;
 
 use super::board::{Board, Row};
 use super::facts::{Facts, Prompt};
-use super::tokens::{BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN, Tokens, Vocabulary};
+use super::tokens::{
+    BYTES_PER_TOKEN, COUNTED_BYTES, MOST_BYTES_PER_TOKEN, Tokens, Vocabulary, apart,
+};
 use crate::call::{Call, Field, Hints, Peek, Route};
 use crate::wire::json;
 
@@ -139,7 +141,10 @@ fn prompt(call: &Shape<'_>, board: &Board, row: &Row) -> Prompt {
                     .window
                     .is_some_and(|window| bytes > window && bytes / MOST_BYTES_PER_TOKEN <= window)
         });
-        if unsettled && let Some(tokens) = texts(value, vocabulary) {
+        if unsettled
+            && bytes <= COUNTED_BYTES
+            && let Some(tokens) = apart(|| texts(value, vocabulary))
+        {
             prompt.exact[vocabulary as usize] = Some(tokens);
         }
     }

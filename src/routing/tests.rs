@@ -453,6 +453,19 @@ model_list:
     assert_eq!(of(&"7 ".repeat(1_200)), [long, None]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_prompt_is_counted_on_a_runtime_of_several_threads() {
+    let deployment = "model: openai/gpt-4o, api_key: os.environ/KEY";
+    let config = format!(
+        "model_list: [{{model_name: g, litellm_params: {{{deployment}}}, model_info: {{max_input_tokens: 500}}}}]"
+    );
+    let body = format!(
+        r#"{{"model":"g","messages":[{{"role":"user","content":"{}"}}]}}"#,
+        "word ".repeat(400)
+    );
+    assert!(reasons(&config, &body).0.is_some());
+}
+
 #[test]
 fn tags_part_the_deployments() {
     let config = |extra: &str| {

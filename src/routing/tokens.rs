@@ -2,17 +2,22 @@
 //!
 //! A token is at least a byte, so a prompt of fewer bytes than a window fits, and nothing is
 //! counted. That settles all but very long prompts. Those are counted exactly for models whose
-//! vocabulary OpenAI has published, at some 20 MB a second; the vocabulary is built when it is first
-//! needed, in about half a second, and then kept. For all other models a token is taken for four
-//! bytes.
+//! vocabulary OpenAI has published. The vocabulary is built when it is first needed, within a
+//! second, and then kept: 30 MB for the older one, 70 MB for the newer one. For all other models, and
+//! for what is longer than [`COUNTED_BYTES`], a token is taken for four bytes.
 
 use std::sync::LazyLock;
+
+use tokio::runtime::RuntimeFlavor;
 
 /// Bytes of a token, where tokens are not counted.
 pub const BYTES_PER_TOKEN: u64 = 4;
 /// A prompt of more bytes than this per token of a window is not counted, but estimated: there is
 /// no such text but in tests.
 pub const MOST_BYTES_PER_TOKEN: u64 = 16;
+
+/// Longest prompt that is counted.
+pub const COUNTED_BYTES: u64 = 4 << 20;
 
 /// A published vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +60,18 @@ impl Vocabulary {
         let name = name.strip_prefix("ft:").unwrap_or(name);
         let found = NAMES.iter().find(|(prefix, _)| name.starts_with(prefix));
         found.map(|(_, vocabulary)| *vocabulary)
+    }
+}
+
+/// Does work that takes milliseconds, where that can be, without holding up what else its thread
+/// serves.
+pub fn apart<T>(work: impl FnOnce() -> T) -> T {
+    let shared = tokio::runtime::Handle::try_current()
+        .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if shared {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 
