@@ -432,6 +432,7 @@ model_list:
     }
 }
 
+#[cfg(feature = "exact-tokens")]
 #[test]
 fn a_long_prompt_is_counted_before_it_is_refused() {
     let config = "
@@ -453,6 +454,7 @@ model_list:
     assert_eq!(of(&"7 ".repeat(1_200)), [long, None]);
 }
 
+#[cfg(feature = "exact-tokens")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_prompt_is_counted_on_a_runtime_of_several_threads() {
     let deployment = "model: openai/gpt-4o, api_key: os.environ/KEY";
