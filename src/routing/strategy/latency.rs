@@ -1,5 +1,7 @@
 //! By how long each deployment takes.
 
+use std::cell::Cell;
+
 use smallvec::SmallVec;
 
 use super::{Candidate, Candidates, chance, narrow};
@@ -42,15 +44,6 @@ impl Guess {
         }
     }
 
-    /// As [`new`](Self::new), if anybody is unknown.
-    fn needed(candidates: &Candidates<'_>, facts: &Facts<'_>) -> Self {
-        let none = Self::none(facts);
-        if candidates.iter().all(|one| none.known(one).is_some()) {
-            return none;
-        }
-        Self::new(candidates, facts)
-    }
-
     fn known(self, one: Candidate<'_>) -> Option<f32> {
         let prior = || {
             let tokens = if self.stream { 1.0 } else { PRIOR_TOKENS };
@@ -82,8 +75,17 @@ pub(super) fn lowest(
     buffer: f32,
     draw: Draw,
 ) -> Option<u16> {
-    let guess = Guess::needed(candidates, facts);
-    let best = candidates.least(draw, |one| guess.latency(one));
+    let unmeasured = Cell::new(false);
+    let none = Guess::none(facts);
+    let mut best = candidates.least(draw, |one| {
+        let known = none.known(one);
+        unmeasured.set(unmeasured.get() | known.is_none());
+        known.unwrap_or(f32::INFINITY)
+    });
+    if unmeasured.get() {
+        let guess = Guess::new(candidates, facts);
+        best = candidates.least(draw, |one| guess.latency(one));
+    }
     if draw.unit(chance::EXPLORE) < EXPLORED {
         let idle = |one: &Candidate<'_>| one.seen.latency.is_none() && one.seen.in_flight == 0;
         let count = candidates.iter().filter(idle).count();
@@ -142,14 +144,21 @@ pub(super) fn score(
     draw: Draw,
 ) -> Option<u16> {
     const ERRORS: f64 = 10.0;
-    let guess = Guess::needed(candidates, facts);
+    let mut guess = Guess::none(facts);
+    let mut unmeasured = false;
     let (mut fastest, mut cheapest, mut dearest) = (f32::INFINITY, f32::INFINITY, 0.0_f32);
     for one in candidates.iter() {
-        fastest = fastest.min(guess.latency(one));
+        let known = guess.known(one);
+        unmeasured |= known.is_none();
+        fastest = known.map_or(fastest, |known| fastest.min(known));
         if let Some(price) = one.seat.per_token {
             cheapest = cheapest.min(price);
             dearest = dearest.max(price);
         }
+    }
+    if unmeasured {
+        guess = Guess::new(candidates, facts);
+        fastest = fastest.min(guess.median);
     }
     // What costs nothing is not a measure for the rest.
     let per = |least: f32| {
