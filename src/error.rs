@@ -602,7 +602,7 @@ impl fmt::Display for UpstreamFault {
                 )?;
             }
             UpstreamKind::Malformed => {
-                write!(f, "The provider's answer cannot be read. {message}")?
+                write!(f, "The provider's answer cannot be read. {message}")?;
             }
             UpstreamKind::TooLarge => f.write_str("The provider's answer is too large.")?,
             UpstreamKind::Cut => f.write_str("The provider's stream broke off.")?,

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 /// How long a client may take for the head of a request, and a connection may stay idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Header fields of one request.

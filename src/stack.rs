@@ -312,6 +312,10 @@ fn is_key(key: &[u8]) -> bool {
 }
 
 /// The response to an error of the layers.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer gives the error away"
+)]
 fn refused(error: BoxError) -> Response<Body> {
     let denial = match find::<Refused>(&*error) {
         Some(Refused::Missing) => Denial::NoKey,

@@ -429,3 +429,31 @@ async fn a_provider_that_is_not_there_is_told() {
         assert_eq!(error["type"], "internal_server_error");
     }
 }
+
+#[tokio::test]
+async fn absurd_figures_of_a_provider_cost_nothing_below_zero() {
+    let scene = Scene::start(gateway!()).await;
+    for usage in [
+        json!({"prompt_tokens": -5, "completion_tokens": 1, "total_tokens": -4}),
+        json!({"prompt_tokens": 1e300, "completion_tokens": 1, "total_tokens": 1}),
+        json!({"prompt_tokens": 18_446_744_073_709_551_615_u64, "completion_tokens": 18_446_744_073_709_551_615_u64}),
+        json!("lots"),
+        json!(null),
+        json!({"prompt_tokens": 2, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 9}}),
+    ] {
+        let body = json!({"id": "x", "model": "m", "choices": [], "usage": usage});
+        scene.upstream.next(Reply {
+            content: Content::Json(body),
+            ..Reply::default()
+        });
+        let answer = scene.chat().await;
+        assert_eq!(answer.status, 200, "{usage}: {}", answer.text());
+        let cost = answer
+            .header("x-litellm-response-cost")
+            .map(|cost| cost.parse::<f64>().unwrap());
+        assert!(
+            cost.is_none_or(|cost| cost >= 0.0 && cost.is_finite()),
+            "{usage}: {cost:?}"
+        );
+    }
+}

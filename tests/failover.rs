@@ -165,7 +165,7 @@ fn body(stream: bool) -> Value {
 
 /// Any three of the four down in this way: every request is answered by the fourth.
 async fn three_are_down(how: Down) {
-    for survivor in 0..IDS.len() {
+    for (survivor, left) in IDS.iter().enumerate() {
         let down: Vec<_> = (0..IDS.len())
             .filter(|at| *at != survivor)
             .map(|at| (at, how))
@@ -174,10 +174,10 @@ async fn three_are_down(how: Down) {
         for round in 0..4 {
             let stream = round % 2 == 0;
             let answer = town.client.post(CHAT, &body(stream)).await;
-            let told = || format!("{how:?}, {} left: {}", IDS[survivor], answer.text());
+            let told = || format!("{how:?}, {left} left: {}", answer.text());
             assert_eq!(answer.status, 200, "{}", told());
             let attempts = answer.header("x-pointsman-attempts").unwrap();
-            let last = format!("{};why=answered", IDS[survivor]);
+            let last = format!("{left};why=answered");
             assert!(attempts.ends_with(&last), "{attempts}");
             if stream {
                 assert!(answer.text().ends_with("data: [DONE]\n\n"), "{}", told());

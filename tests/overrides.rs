@@ -49,6 +49,19 @@ async fn a_hang_up_signal_reads_the_file_again() {
 }
 
 #[tokio::test]
+async fn a_hang_up_signal_in_the_first_moment_is_no_end() {
+    let upstream = Upstream::start().await;
+    for _ in 0..20 {
+        let gateway = keyed(gateway!())
+            .config(&config(&upstream, ""))
+            .start_listening()
+            .await;
+        gateway.signal(Signal::HUP);
+        assert_eq!(gateway.client().get("/health/liveliness").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_broken_file_leaves_the_table_in_force_and_says_why() {
     let scene = Scene::start(gateway!()).await;
     let broken = renamed(&scene, "second").replace("num_retries: 0", "num_retries: many");

@@ -49,6 +49,46 @@ async fn an_answer_travels_untouched_but_for_its_model() {
 }
 
 #[tokio::test]
+async fn a_stream_travels_untouched_but_for_its_model_wherever_it_is_cut() {
+    let scene = Scene::start(gateway!()).await;
+    let event = |content: &str, finish: &str| {
+        format!(
+            "{{\"id\":\"c\",\"x_new\" : 1.50,\"model\":\"{MODEL}{DATED}\",\"choices\":[{{\"index\":0,\
+             \"delta\":{{\"content\":\"{content}\"}},\"finish_reason\":{finish}}}]}}"
+        )
+    };
+    let events = [event("é\u{2028}\u{0085}", "null"), event("", "\"stop\"")];
+    for line_end in [LineEnd::Lf, LineEnd::CrLf, LineEnd::Cr] {
+        let end = line_end.text();
+        let lines = events
+            .iter()
+            .map(|event| event.replace(&format!("{MODEL}{DATED}"), "chat"));
+        let expected = lines
+            .chain(["[DONE]".to_owned()])
+            .fold(String::new(), |text, event| {
+                text + &format!(": keep-alive{end}{end}data: {event}{end}{end}")
+            });
+        let length = expected.len() + 2 * (MODEL.len() + DATED.len() - "chat".len());
+        let cuts = (1..length).map(|byte| Pieces::At(vec![byte]));
+        let steps = [1, 2, 3, 5, 7, 11].into_iter().map(Pieces::Every);
+        for pieces in cuts.chain(steps) {
+            let shown = format!("{line_end:?} {pieces:?}");
+            scene.upstream.next(Reply {
+                pieces,
+                line_end,
+                comments: true,
+                ..Reply::events(&events)
+            });
+            let mut stream = scene.client.stream(CHAT, &streaming("hi")).await;
+            let kind = stream.header("content-type").unwrap_or_default();
+            assert!(kind.starts_with("text/event-stream"), "{shown}: {kind}");
+            stream.all().await;
+            assert_eq!(String::from_utf8_lossy(stream.bytes()), expected, "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn chunks_arrive_as_they_are_made() {
     let scene = Scene::start(gateway!()).await;
     let first = json!({"choices": [{"index": 0, "delta": {"content": "now"}}]}).to_string();

@@ -169,6 +169,38 @@ async fn no_secret_and_no_prompt_is_ever_told() {
 }
 
 #[tokio::test]
+async fn no_command_tells_a_secret() {
+    let upstream = Upstream::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    let right = config(&upstream);
+    let wrong = right
+        .replace("redis_password", "redis_pasword")
+        .replace("api_key: sk", "api_kye: sk");
+    let environment = [
+        ("TEST_MASTER".to_owned(), MASTER.to_owned()),
+        ("TEST_PROVIDER_KEY".to_owned(), PROVIDER.to_owned()),
+    ];
+    for text in [&right, &wrong] {
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap();
+        for arguments in [
+            vec!["check", path],
+            vec!["check", "--json", path],
+            vec!["routes", path],
+            vec!["expand", path],
+        ] {
+            let binary = env!("CARGO_BIN_EXE_pointsman").as_ref();
+            let exit = Process::start(binary, &arguments, &environment)
+                .unwrap()
+                .exit()
+                .await;
+            assert_clean(&format!("{arguments:?}"), &exit.log);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_credential_goes_to_its_own_origin_only() {
     let elsewhere = Upstream::start().await;
     let scene = Scene::start(gateway!()).await;

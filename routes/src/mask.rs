@@ -164,7 +164,7 @@ fn ranges_by_shape(text: &str) -> Vec<Range<usize>> {
     merge(found)
 }
 
-/// `scheme://user:password@host`: user and password.
+/// `scheme://user:password@host?query`: user and password, and the query.
 fn passwords(chars: &[char]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -182,6 +182,14 @@ fn passwords(chars: &[char]) -> Vec<Range<usize>> {
             && chars[start..start + sign].contains(&':')
         {
             found.push(start..start + sign);
+        }
+        // Signatures and keys stand in queries, too.
+        if chars.get(end) == Some(&'?') {
+            let query = chars[end + 1..]
+                .iter()
+                .take_while(|c| !c.is_whitespace() && !"\"'#,".contains(**c))
+                .count();
+            found.push(end + 1..end + 1 + query);
         }
         at = end.max(start);
     }

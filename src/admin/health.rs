@@ -22,7 +22,7 @@ use crate::upstream::Relay;
 /// Deployments that are probed at once.
 const PROBES_AT_ONCE: usize = 16;
 /// How long a probe may take, unless the file says otherwise.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+const PROBE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Whether the process is about to end. Clones share it.
 #[derive(Clone, Debug, Default)]

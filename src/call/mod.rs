@@ -19,6 +19,7 @@ pub use self::ends::{Ends, OnEnd, StreamEnd, StreamOutcome};
 pub use self::peek::{Field, Peek};
 pub use self::trail::{Left, Lost, Reached, Trail};
 use crate::live::Live;
+pub use crate::wire::route::Route;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,42 +43,13 @@ impl Principal {
     }
 }
 
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Route {
-    /// `/chat/completions`.
-    Chat,
-    /// `/completions`.
-    Completions,
-    /// `/embeddings`.
-    Embeddings,
-}
-
-impl Route {
-    /// The path below `/v1`.
-    pub const fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "/chat/completions",
-            Self::Completions => "/completions",
-            Self::Embeddings => "/embeddings",
-        }
-    }
-
-    /// LiteLLM's `call_type`.
-    pub const fn call_type(self) -> &'static str {
-        match self {
-            Self::Chat => "acompletion",
-            Self::Completions => "atext_completion",
-            Self::Embeddings => "aembedding",
-        }
-    }
-
-    /// The member that a request must have.
-    pub const fn required(self) -> Field {
-        match self {
-            Self::Chat => Field::Messages,
-            Self::Completions => Field::Prompt,
-            Self::Embeddings => Field::Input,
+impl Field {
+    /// The member that a request of this route must have.
+    pub const fn required_by(route: Route) -> Self {
+        match route {
+            Route::Chat => Self::Messages,
+            Route::Completions => Self::Prompt,
+            Route::Embeddings => Self::Input,
         }
     }
 }

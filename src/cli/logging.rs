@@ -33,15 +33,12 @@ pub(super) fn start(level: Level, json: Option<bool>) {
     };
     // What libraries say of single bytes and frames may hold what must not be logged.
     let quiet = ["h2", "hyper", "hyper_util", "rustls", "tokio_util"];
-    let mut directives = default.to_string();
-    for library in quiet {
-        directives.push_str(&format!(",{library}=info"));
-    }
+    let mut directives = vec![default.to_string()];
+    directives.extend(quiet.map(|library| format!("{library}=info")));
     if let Ok(own) = std::env::var("RUST_LOG") {
-        directives.push(',');
-        directives.push_str(&own);
+        directives.push(own);
     }
-    let filter = EnvFilter::builder().parse_lossy(directives);
+    let filter = EnvFilter::builder().parse_lossy(directives.join(","));
     let terminal = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

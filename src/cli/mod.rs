@@ -66,10 +66,6 @@ enum Command {
 
 /// How to serve.
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of the command line"
-)]
 struct ServeArgs {
     /// The config; without it, the compiled-in one is served.
     #[arg(short, long, env = "CONFIG_FILE_PATH")]
@@ -127,10 +123,6 @@ struct ServeArgs {
 
 /// Switches of LiteLLM's Python server, which mean nothing here.
 #[derive(Debug, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of the command line"
-)]
 struct WithoutEffect {
     #[arg(long = "run_gunicorn", hide = true)]
     run_gunicorn: bool,

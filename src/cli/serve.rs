@@ -117,7 +117,9 @@ async fn serve(
         (Some(chain), Some(key)) => Some(Certificate::read(chain, key)?),
         _ => None,
     };
+    // Before anybody can know that the process is there: a signal that nobody waits for ends it.
     let mut stop = Stop::new().map_err(|error| error.to_string())?;
+    let hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     let recorder = metrics::install().map_err(|error| error.to_string())?;
     let settings = &read.live.routes().settings;
     let sink = Sink::open(settings.log_file.as_deref());
@@ -146,7 +148,7 @@ async fn serve(
     tracing::info!(config = origin, groups, "listening on {scheme}://{address}");
 
     tokio::spawn(upkeep(recorder));
-    tokio::spawn(watch(source, live, read.files, certificate.clone())?);
+    tokio::spawn(watch(source, live, read.files, certificate.clone(), hangup));
     let tls = certificate.as_ref().map(Certificate::acceptor);
     let grace = Duration::from_secs(args.drain_seconds);
     let stopped = async { stop.wait().await };
@@ -193,8 +195,8 @@ fn watch(
     live: Handle,
     mut files: Vec<PathBuf>,
     certificate: Option<Certificate>,
-) -> Result<impl Future<Output = ()> + Send, String> {
-    let mut hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
+    mut hangup: Signal,
+) -> impl Future<Output = ()> + Send {
     let mut seen = Stamp::of(&files);
     let of_certificate = |certificate: &Option<Certificate>| {
         Stamp::of(
@@ -206,7 +208,7 @@ fn watch(
         )
     };
     let mut seen_certificate = of_certificate(&certificate);
-    Ok(async move {
+    async move {
         let mut tick = tokio::time::interval(WATCH_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -235,7 +237,7 @@ fn watch(
                 }
             }
         }
-    })
+    }
 }
 
 /// SIGTERM and SIGINT.

@@ -42,14 +42,14 @@ pub(super) fn routes(file: Option<&Path>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     with_routes(file, |routes| {
-        print!("{}", doctor::routes_table(routes, &is_set))
+        print!("{}", doctor::routes_table(routes, &is_set));
     })
 }
 
 /// `pointsman expand`.
 pub(super) fn expand(file: &Path) -> ExitCode {
     with_routes(file, |routes| {
-        print!("{}", emit::source(routes, &file.display().to_string()))
+        print!("{}", emit::source(routes, &file.display().to_string()));
     })
 }
 

@@ -25,7 +25,7 @@ use crate::upstream::{Relay, StreamEnd, StreamOutcome};
 /// Longest request body, unless the file says otherwise.
 const MAX_REQUEST_BYTES: u64 = 100 << 20;
 /// How long a request body may take to come.
-const BODY_TIMEOUT: Duration = Duration::from_secs(300);
+const BODY_TIMEOUT: Duration = Duration::from_mins(5);
 /// Longest name of a model that is looked up.
 const MAX_MODEL_BYTES: usize = 512;
 
@@ -259,7 +259,7 @@ where
         .max_request_bytes
         .unwrap_or(MAX_REQUEST_BYTES);
     let body = read_body(&head.headers, body, limit).await?;
-    let peek = peek::peek(&body).map_err(refused_body)?;
+    let peek = peek::peek(&body).map_err(|refusal| refused_body(&refusal))?;
     check_rehearsal(&live, &peek)?;
     let asked = match named.or_else(|| peek.text(&body, Field::Model).map(Into::into)) {
         Some(asked) => asked,
@@ -275,8 +275,8 @@ where
             }))?,
     };
     let target = resolve(&live, &asked)?;
-    if peek.get(route.required()).is_none() {
-        let name = route.required().name();
+    if peek.get(Field::required_by(route)).is_none() {
+        let name = Field::required_by(route).name();
         return Err(Failure::Request(RequestFault::Missing {
             route: route.path(),
             name,
@@ -365,7 +365,7 @@ where
     }
 }
 
-fn refused_body(refusal: peek::Refusal) -> Failure {
+fn refused_body(refusal: &peek::Refusal) -> Failure {
     let what = refusal.to_string();
     Failure::Request(match refusal {
         peek::Refusal::Json(_) | peek::Refusal::Twice(_) => RequestFault::Json(what),
@@ -445,6 +445,7 @@ fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
 
 /// The caller's id of the call if it gives a plain one, else a random UUID (RFC 9562, version 4).
 fn call_id(headers: &HeaderMap) -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     if let Some(given) = headers.get(&CALL_ID) {
         let plain =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
@@ -453,7 +454,6 @@ fn call_id(headers: &HeaderMap) -> HeaderValue {
             return given.clone();
         }
     }
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut random = fastrand::u128(..).to_be_bytes();
     random[6] = random[6] & 0x0f | 0x40;
     random[8] = random[8] & 0x3f | 0x80;

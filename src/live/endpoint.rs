@@ -11,8 +11,8 @@ use pointsman_routes::table::{Auth, Credential, Deployment, Protocol, Provider, 
 
 use super::BindFault;
 use super::environment::{Environment, fault};
-use crate::call::Route;
 use crate::wire::json;
+use crate::wire::route::Route;
 
 /// Azure's `api-version` where neither file nor environment names one; LiteLLM's default.
 const AZURE_API_VERSION: &str = "2025-02-01-preview";
@@ -127,10 +127,10 @@ impl Endpoint {
             shown
         });
         let mut headers = Vec::new();
-        if let Some(organization) = written(&deployment.organization, "organization", faults) {
-            if let Ok(value) = HeaderValue::from_str(&organization) {
-                headers.push((HeaderName::from_static("openai-organization"), value));
-            }
+        if let Some(organization) = written(&deployment.organization, "organization", faults)
+            && let Ok(value) = HeaderValue::from_str(&organization)
+        {
+            headers.push((HeaderName::from_static("openai-organization"), value));
         }
         for (name, value) in deployment.headers.iter() {
             let at = path(&format!("extra_headers.{name}"));

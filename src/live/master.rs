@@ -9,6 +9,8 @@ use super::environment::{Environment, fault};
 /// Keys that stand in every tutorial.
 const WELL_KNOWN: [&[u8]; 1] = [b"sk-1234"];
 const PATH: &str = "general_settings.master_key";
+/// The variable that is looked at where the file is silent.
+const DEFAULT: &str = "LITELLM_MASTER_KEY";
 
 /// The digest of the administrator's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,42 +28,31 @@ impl Environment<'_> {
         routes: &Routes,
         faults: &mut Vec<BindFault>,
     ) -> Option<MasterKey> {
-        let named = |name: &str| {
-            let key = self.get(name)?;
-            if key.starts_with("sk-") {
-                Some(Ok(KeyDigest::of(key.as_bytes())))
-            } else {
-                Some(Err(()))
+        let (path, name) = match &routes.general.master_key {
+            Some(KeyRef::Digest(digest)) => return Some(MasterKey::of(KeyDigest(*digest))),
+            Some(KeyRef::Env(name)) => (PATH, &**name),
+            None => (DEFAULT, DEFAULT),
+        };
+        match self.get(name) {
+            Some(key) if key.starts_with("sk-") => {
+                return Some(MasterKey::of(KeyDigest::of(key.as_bytes())));
             }
-        };
-        let digest = match &routes.general.master_key {
-            Some(KeyRef::Digest(digest)) => KeyDigest(*digest),
-            Some(KeyRef::Env(name)) => match named(name) {
-                Some(Ok(digest)) => digest,
-                Some(Err(())) => {
-                    faults.push(fault(PATH, &"the master key must start with `sk-`"));
-                    return None;
-                }
-                None => {
-                    let what = format!("the environment variable {name} is not set");
-                    faults.push(fault(PATH, &what));
-                    return None;
-                }
-            },
-            None => match named("LITELLM_MASTER_KEY")? {
-                Ok(digest) => digest,
-                Err(()) => {
-                    faults.push(fault(
-                        "LITELLM_MASTER_KEY",
-                        &"the master key must start with `sk-`",
-                    ));
-                    return None;
-                }
-            },
-        };
+            Some(_) => faults.push(fault(path, &"the master key must start with `sk-`")),
+            None if path == DEFAULT => {}
+            None => {
+                let what = format!("the environment variable {name} is not set");
+                faults.push(fault(path, &what));
+            }
+        }
+        None
+    }
+}
+
+impl MasterKey {
+    fn of(digest: KeyDigest) -> Self {
         let weak = WELL_KNOWN
             .iter()
             .any(|known| KeyDigest::of(known) == digest);
-        Some(MasterKey { digest, weak })
+        Self { digest, weak }
     }
 }

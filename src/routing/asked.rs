@@ -117,7 +117,7 @@ impl Asked {
 
 /// Estimates the prompt; counts it where the estimate does not settle whether it fits.
 fn prompt(call: &Shape<'_>, board: &Board, row: &Row) -> Prompt {
-    let Some(value) = call.peek.value(call.body, call.route.required()) else {
+    let Some(value) = call.peek.value(call.body, Field::required_by(call.route)) else {
         return Prompt::default();
     };
     // What tools say is part of the prompt.

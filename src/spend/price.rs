@@ -71,17 +71,13 @@ mod tests {
     use super::*;
     use pointsman_routes::table::LongPrice;
 
-    fn usd(pico: i128) -> Option<Usd> {
-        Some(Usd(pico))
-    }
-
     #[test]
     fn cached_and_reasoning_tokens_have_their_own_price() {
         let prices = Price {
-            input: usd(100),
-            output: usd(1000),
-            cache_read: usd(10),
-            reasoning: usd(500),
+            input: Some(Usd(100)),
+            output: Some(Usd(1000)),
+            cache_read: Some(Usd(10)),
+            reasoning: Some(Usd(500)),
             ..Price::default()
         };
         let usage = Usage {
@@ -105,12 +101,12 @@ mod tests {
     fn a_long_prompt_has_the_long_price() {
         let long = LongPrice {
             above: 200,
-            input: usd(2),
+            input: Some(Usd(2)),
             output: None,
         };
         let prices = Price {
-            input: usd(1),
-            output: usd(5),
+            input: Some(Usd(1)),
+            output: Some(Usd(5)),
             long: Some(long),
             ..Price::default()
         };
@@ -132,8 +128,8 @@ mod tests {
     #[test]
     fn absurd_details_never_cost_more_than_the_whole() {
         let prices = Price {
-            input: usd(7),
-            cache_read: usd(1),
+            input: Some(Usd(7)),
+            cache_read: Some(Usd(1)),
             ..Price::default()
         };
         let usage = Usage {

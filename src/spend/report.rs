@@ -73,9 +73,8 @@ impl Lines {
     pub fn choose(json_logs: Option<bool>) -> Self {
         match json_logs {
             Some(true) => Self::Json,
-            Some(false) => Self::Human,
-            None if std::io::stdout().is_terminal() => Self::Human,
-            None => Self::Json,
+            None if !std::io::stdout().is_terminal() => Self::Json,
+            Some(false) | None => Self::Human,
         }
     }
 }
@@ -156,10 +155,10 @@ impl Reporter {
     /// Counts a call that has ended and queues its line. Never waits.
     pub fn report(&self, record: Record) {
         self.meter.count(&record);
-        if let Some(queue) = &self.queue {
-            if queue.try_send((SystemTime::now(), record)).is_err() {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
+        if let Some(queue) = &self.queue
+            && queue.try_send((SystemTime::now(), record)).is_err()
+        {
+            self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 

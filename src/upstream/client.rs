@@ -173,7 +173,7 @@ impl Client {
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        http.set_keepalive(Some(Duration::from_secs(60)));
+        http.set_keepalive(Some(Duration::from_mins(1)));
         let connector = HttpsConnectorBuilder::new()
             .with_webpki_roots()
             .https_or_http()
@@ -380,10 +380,10 @@ impl Reply {
 
     /// Keeps the connection for the next request, if it can take one.
     fn release(&mut self, cx: &mut Context<'_>) {
-        if let Some(mut line) = self.line.take() {
-            if line.is_open(cx) {
-                self.slot.put(line);
-            }
+        if let Some(mut line) = self.line.take()
+            && line.is_open(cx)
+        {
+            self.slot.put(line);
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::call::{Call, Ends, OnEnd, StreamEnd, StreamOutcome};
 use crate::error::{Failure, UpstreamKind};
 
 /// How long a provider may be silent between two chunks, if its whole deadline is not shorter.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// A provider's stream, as the caller gets it.
 pub struct Relay {

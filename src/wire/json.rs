@@ -433,7 +433,7 @@ mod tests {
 
         #[test]
         fn it_takes_what_serde_takes_and_nothing_else(text in "\\{[{}\\[\\]\",:01a .+-]{0,24}\\}") {
-            let read = serde_json::from_str::<HashMap<String, serde::de::IgnoredAny>>(&text);
+            let read = serde_json::from_str::<HashMap<String, serde_json::Value>>(&text);
             prop_assert_eq!(members(text.as_bytes(), |_| ()).is_ok(), read.is_ok());
         }
     }

@@ -2,5 +2,6 @@
 
 pub mod json;
 pub mod openai;
+pub mod route;
 pub mod splice;
 pub mod sse;

@@ -25,8 +25,8 @@ pub struct Usage {
 
 impl Usage {
     /// Reads the object; `None` if `text` is none. Unknown members are passed over, and a null, a
-    /// negative or any other strange count reads as zero, because a provider's nonsense must not
-    /// become a negative cost. The Responses API's names (`input_tokens`, …) are known, too.
+    /// negative, an absurd or any other strange count reads as zero, because a provider's nonsense
+    /// must become neither a negative cost nor an endless one. The Responses API's names (`input_tokens`, …) are known, too.
     pub fn read(text: &[u8]) -> Option<Self> {
         let mut usage = Self::default();
         json::members(text, |member| {
@@ -59,25 +59,28 @@ impl Usage {
 fn details(text: &[u8], mut take: impl FnMut(&[u8], u64)) {
     // What is no object, such as null, has no details.
     let _ = json::members(text, |member| {
-        take(member.raw_name(text), count(member.value(text)))
+        take(member.raw_name(text), count(member.value(text)));
     });
 }
 
 fn count(text: &[u8]) -> u64 {
-    if text.len() <= 18 && text.iter().all(u8::is_ascii_digit) {
-        return text
-            .iter()
-            .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-    }
-    let number = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse::<f64>().ok());
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates, and a negative count is to read as zero"
-    )]
-    number.map_or(0, |number| number as u64)
+    /// More than any model takes or gives in one answer.
+    const MOST: u64 = 1_000_000_000;
+    let whole = if text.len() <= 18 && text.iter().all(u8::is_ascii_digit) {
+        text.iter()
+            .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))
+    } else {
+        let number = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse::<f64>().ok());
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the cast saturates, and a negative count is to read as zero"
+        )]
+        number.map_or(0, |number| number as u64)
+    };
+    if whole <= MOST { whole } else { 0 }
 }
 
 /// `{"error": {…}}`.
@@ -130,9 +133,6 @@ mod tests {
         assert_eq!(usage, Some(Usage::default()));
         assert_eq!(Usage::read(b"null"), None);
         let floats = Usage::read(br#"{"prompt_tokens":3.0,"completion_tokens":1e30}"#).unwrap();
-        assert_eq!(
-            (floats.prompt_tokens, floats.completion_tokens),
-            (3, u64::MAX)
-        );
+        assert_eq!((floats.prompt_tokens, floats.completion_tokens), (3, 0));
     }
 }

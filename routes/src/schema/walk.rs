@@ -165,6 +165,10 @@ impl Walk<'_> {
         let near =
             self.findings
                 .nearest(&entry.name, keys_of(section).iter().map(|key| key.name), 1);
+        // A secret under a misspelt name is a secret all the same.
+        if near.first().is_some_and(|near| mask::name_is_secret(near)) {
+            self.hide(&entry.value);
+        }
         // Providers and callers add fields of their own here, and LiteLLM passes them on. There,
         // only a slip of one letter, or letters in another order, counts as a mistake.
         let open = match section {

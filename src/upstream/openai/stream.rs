@@ -97,6 +97,11 @@ impl Rewriter {
     /// The stream has ended; an event without its blank line is taken as whole.
     pub fn finish(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
         if let Some(event) = self.splitter.finish() {
+            // The rest of a line end that was cut in two belongs to the event before.
+            if event.raw.iter().all(|byte| matches!(byte, b'\n' | b'\r')) {
+                out.extend_from_slice(&event.raw);
+                return Ok(());
+            }
             let verdict = self.judge(&event)?;
             self.apply(&event, verdict, out);
             out.extend_from_slice(b"\n\n");
