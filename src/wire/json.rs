@@ -53,7 +53,7 @@ pub struct Member {
     pub end: usize,
     /// One past the value of the member before it, or past the opening brace.
     pub before: usize,
-    /// Whether the name holds an escape and must be [decoded](name) before it is compared.
+    /// Whether the name holds an escape and must be [decoded](string) before it is compared.
     pub escaped: bool,
 }
 
