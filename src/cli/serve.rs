@@ -151,22 +151,30 @@ async fn serve(
     tokio::spawn(watch(source, live, read.files, certificate.clone(), hangup));
     let tls = certificate.as_ref().map(Certificate::acceptor);
     let grace = Duration::from_secs(args.drain_seconds);
-    let stopped = async { stop.wait().await };
+    // One reader takes both signals: two readers could each take them for one.
+    let (first, stopped) = tokio::sync::oneshot::channel();
+    let signals = async {
+        stop.wait().await;
+        // Nobody listens only if the server has ended already.
+        let _ = first.send(());
+        stop.wait().await;
+    };
     let serving = server::serve(
         listener,
         tls,
         gateway.into_service(),
-        stopped,
+        async {
+            let _ = stopped.await;
+        },
         || {
             draining.begin();
             tracing::info!("stopping: requests under way may end");
         },
         grace,
     );
-    let mut hurry = Stop::new().map_err(|error| error.to_string())?;
     let cut = tokio::select! {
         cut = serving => cut,
-        () = hurry.wait_twice() => 1,
+        () = signals => 1,
     };
     if cut > 0 {
         tracing::warn!(connections = cut, "some connections were cut");
@@ -254,16 +262,11 @@ impl Stop {
         })
     }
 
+    /// Waits for the next one.
     async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-
-    /// The first asks to stop, the second to stop at once.
-    async fn wait_twice(&mut self) {
-        self.wait().await;
-        self.wait().await;
     }
 }
