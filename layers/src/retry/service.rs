@@ -200,8 +200,16 @@ struct Ended<B: http_body::Body> {
 
 impl<S, Req, J: Journey<Req>> Trip<S, Req, J> {
     fn judge(&mut self, attempt: Attempt, seen: Seen<'_>) -> Verdict {
+        // Of two attempts side by side, the older one may end last; what counts is how many there
+        // were.
+        let here = self.last.here;
         let elapsed = self.began.elapsed();
-        self.journey.judge(Attempt { elapsed, ..attempt }, seen)
+        let attempt = Attempt {
+            here,
+            elapsed,
+            ..attempt
+        };
+        self.journey.judge(attempt, seen)
     }
 
     fn timed_out(&self, total: bool) -> BoxError {
