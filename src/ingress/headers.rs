@@ -103,6 +103,14 @@ pub fn of_answer(call: &Call, endpoint: &Endpoint, streamed: bool) -> HeaderMap 
         .get_or_init(|| unchanging(call, endpoint, streamed))
         .clone();
     headers.insert(CALL_ID, call.id.clone());
+    // A deployment may stand in several groups; the copy names that of its first answer.
+    let group = call.group_name();
+    let named = headers.get(MODEL_GROUP).map(HeaderValue::as_bytes);
+    if named != Some(group.as_bytes())
+        && let Ok(group) = HeaderValue::from_str(group)
+    {
+        headers.insert(MODEL_GROUP, group);
+    }
     headers
 }
 
@@ -251,6 +259,24 @@ fn millis(duration: Duration) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Route;
+    use crate::call::example::call;
+
+    #[test]
+    fn a_deployment_in_two_groups_is_told_by_the_one_that_was_asked() {
+        let config = "model_list:\n\
+            - {model_name: a, litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY}}\n\
+            - {model_name: b, litellm_params: {model: a}}\n";
+        let told = |call: &Call| {
+            let id = pointsman_routes::table::DeploymentId(0);
+            of_answer(call, call.live.endpoint(id), false)[&MODEL_GROUP].clone()
+        };
+        let first = call(config, Route::Chat, r#"{"model":"a","messages":[]}"#);
+        let mut second = call(config, Route::Chat, r#"{"model":"b","messages":[]}"#);
+        second.live = std::sync::Arc::clone(&first.live);
+        assert_eq!(told(&first), "a");
+        assert_eq!(told(&second), "b");
+    }
 
     #[test]
     fn durations_are_milliseconds_with_three_decimals() {
