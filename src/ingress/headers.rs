@@ -258,6 +258,8 @@ fn millis(duration: Duration) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::call::Route;
     use crate::call::example::call;
@@ -268,12 +270,12 @@ mod tests {
             - {model_name: a, litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY}}\n\
             - {model_name: b, litellm_params: {model: a}}\n";
         let told = |call: &Call| {
-            let id = pointsman_routes::table::DeploymentId(0);
+            let id = DeploymentId(0);
             of_answer(call, call.live.endpoint(id), false)[&MODEL_GROUP].clone()
         };
         let first = call(config, Route::Chat, r#"{"model":"a","messages":[]}"#);
         let mut second = call(config, Route::Chat, r#"{"model":"b","messages":[]}"#);
-        second.live = std::sync::Arc::clone(&first.live);
+        second.live = Arc::clone(&first.live);
         assert_eq!(told(&first), "a");
         assert_eq!(told(&second), "b");
     }
