@@ -189,7 +189,7 @@ impl Shared {
         }
         if full() {
             let spare = usize::try_from(id.0 % SPARE as u128).unwrap_or_default();
-            // It is for now: the id may get a bucket of its own.
+            // Shared only while the map is full: later the id may get a bucket of its own.
             return of(None, &self.spare[spare]);
         }
         let fresh = Arc::new(Bucket::new());
