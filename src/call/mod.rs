@@ -1,10 +1,12 @@
 //! The values that travel: a [`Call`] on the way in, an [`Attempt`] at each deployment, an
 //! [`Answer`] on the way back.
 
+pub mod chat;
 pub mod controls;
 mod ends;
 pub mod peek;
 mod trail;
+pub mod vectors;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ pub use self::ends::{Ends, OnEnd, StreamEnd, StreamOutcome};
 pub use self::peek::{Field, Peek};
 pub use self::trail::{Left, Lost, Reached, Trail};
 use crate::live::Live;
-pub use crate::wire::route::Route;
+pub use crate::wire::route::{Dialect, Route};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 pub mod client;
 mod mock;
 pub mod openai;
+pub mod protocol;
 pub mod relay;
 
 use std::future::Future;
