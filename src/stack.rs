@@ -23,7 +23,9 @@ use crate::admin::{health, metrics, page, router};
 use crate::call::Route;
 use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
-use crate::ingress::openai::{self, FrontDoor};
+use crate::ingress::front::FrontDoor;
+use crate::ingress::openai;
+use crate::ingress::respond::Responder;
 use crate::live::Handle;
 use crate::reliable::Reliable;
 use crate::routing::{Router, Routing};
@@ -185,7 +187,7 @@ struct Doors(Arc<Rooms>);
 #[derive(Debug)]
 struct Rooms {
     gateway: Gateway,
-    front_door: FrontDoor<Reliable<Routing<Upstream>>>,
+    front_door: FrontDoor<Responder<Reliable<Routing<Upstream>>>>,
     router: Router,
 }
 
@@ -196,7 +198,11 @@ impl Doors {
         let attempts = Routing::new(router.clone(), gateway.upstream.clone());
         // Fallbacks and retries make attempts until there is an answer.
         let calls = Reliable::new(router.clone(), attempts);
-        let front_door = FrontDoor::new(gateway.live.clone(), calls, gateway.reporter.clone());
+        let reporter = &gateway.reporter;
+        let answers = ServiceBuilder::new()
+            // What stands here sees a request that has been read, and its response.
+            .service(Responder::new(calls, reporter.clone()));
+        let front_door = FrontDoor::new(gateway.live.clone(), answers, reporter.clone(), reason);
         Self(Arc::new(Rooms {
             gateway,
             front_door,
@@ -311,12 +317,17 @@ fn is_key(key: &[u8]) -> bool {
     key.starts_with(b"sk-")
 }
 
-/// The response to an error of the layers.
+/// The response to an error of the outer layers.
+fn refused(error: BoxError) -> Response<Body> {
+    openai::error(&reason(error))
+}
+
+/// What an error of the layers means to the caller.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the layer gives the error away"
 )]
-fn refused(error: BoxError) -> Response<Body> {
+fn reason(error: BoxError) -> Failure {
     let denial = match find::<Refused>(&*error) {
         Some(Refused::Missing) => Denial::NoKey,
         Some(Refused::Malformed { .. }) => Denial::Malformed,
@@ -329,10 +340,10 @@ fn refused(error: BoxError) -> Response<Body> {
         Some(Refused::Unavailable(_)) => Denial::StoreDown,
         _ => {
             tracing::error!(%error, "a layer failed");
-            return openai::error(&Failure::Internal);
+            return Failure::Internal;
         }
     };
-    openai::error(&Failure::Denied(denial))
+    Failure::Denied(denial)
 }
 
 /// The response to a panic. Its payload may hold anything, so it goes nowhere.

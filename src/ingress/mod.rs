@@ -1,6 +1,9 @@
 //! Reads a request of a front door into a [`Call`](crate::call::Call), and writes the
-//! [`Answer`](crate::call::Answer) as that front door's response. One file for each dialect.
+//! [`Answer`](crate::call::Answer) as that front door's response. One file for each step.
 
 pub mod body;
+pub mod front;
 pub mod headers;
 pub mod openai;
+mod read;
+pub mod respond;

@@ -1,0 +1,293 @@
+//! Reads a request into a [`Call`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use pointsman_routes::table::Mode;
+
+use crate::call::{Call, Controls, Field, Hints, Principal, Route, peek};
+use crate::error::{Failure, RequestFault};
+use crate::live::Live;
+
+/// Longest request body, unless the file says otherwise.
+const MAX_REQUEST_BYTES: u64 = 100 << 20;
+/// How long a request body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_mins(5);
+/// Longest name of a model that is looked up.
+const MAX_MODEL_BYTES: usize = 512;
+
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
+const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
+const SESSION: HeaderName = HeaderName::from_static("x-litellm-session-id");
+const NUM_RETRIES: HeaderName = HeaderName::from_static("x-litellm-num-retries");
+const STREAM_TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-stream-timeout");
+
+/// Reads a request of this route into a call with the table `live`; `named` is the model of the path,
+/// where it has one.
+pub(super) async fn read<B>(
+    head: Parts,
+    body: B,
+    live: Arc<Live>,
+    route: Route,
+    named: Option<String>,
+    id: HeaderValue,
+    arrived: Instant,
+) -> Result<Arc<Call>, Failure>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    if head.method != Method::POST {
+        return Err(Failure::Request(RequestFault::Method("POST")));
+    }
+    check_content_type(&head.headers)?;
+    let limit = live
+        .routes()
+        .general
+        .max_request_bytes
+        .unwrap_or(MAX_REQUEST_BYTES);
+    let body = read_body(&head.headers, body, limit).await?;
+    let peek = peek::peek(&body).map_err(|refusal| refused_body(&refusal))?;
+    check_rehearsal(&live, &peek)?;
+    let asked = match named.or_else(|| peek.text(&body, Field::Model).map(Into::into)) {
+        Some(asked) => asked,
+        None => live
+            .routes()
+            .general
+            .completion_model
+            .as_deref()
+            .map(str::to_owned)
+            .ok_or(Failure::Request(RequestFault::Missing {
+                route: route.path(),
+                name: "model",
+            }))?,
+    };
+    let target = resolve(&live, &asked)?;
+    if peek.get(Field::required_by(route)).is_none() {
+        let name = Field::required_by(route).name();
+        return Err(Failure::Request(RequestFault::Missing {
+            route: route.path(),
+            name,
+        }));
+    }
+    let principal = head.extensions.get::<Arc<Principal>>();
+    let timeout = seconds(&head.headers, &TIMEOUT)
+        .or_else(|| peek.seconds(&body, Field::Timeout))
+        .or_else(|| peek.seconds(&body, Field::RequestTimeout));
+    let stream_timeout = seconds(&head.headers, &STREAM_TIMEOUT)
+        .or_else(|| peek.seconds(&body, Field::StreamTimeout));
+    let retries = head.headers.get(&NUM_RETRIES);
+    let controls = Controls::read(&live, &asked, &body, &peek, retries)?;
+    let ceiling = live.routes().settings.request_timeout;
+    // Large, so it is put where it stays.
+    let call = Arc::new(Call {
+        id,
+        principal: principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone),
+        route,
+        asked: asked.into(),
+        target,
+        fallback: None,
+        wants_usage: peek.stream && peek.wants_usage(&body),
+        body,
+        peek,
+        timeout: timeout.map(|timeout| timeout.min(ceiling)),
+        stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),
+        hints: hints(&head.headers, &live),
+        controls,
+        arrived,
+        live,
+    });
+    check_mode(&call)?;
+    Ok(call)
+}
+
+/// Most files choose by nothing that stands in headers.
+fn hints(headers: &HeaderMap, live: &Live) -> Option<Box<Hints>> {
+    let router = &live.routes().router;
+    if !router.tag_filtering && router.optional_pre_call_checks.is_empty() {
+        return None;
+    }
+    let get = |name: &HeaderName| headers.get(name).cloned();
+    Some(Box::new(Hints {
+        tags: get(&TAGS),
+        agent: get(&header::USER_AGENT),
+        session: get(&SESSION),
+    }))
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let kind = kind.to_str().unwrap_or("");
+    let essence = kind.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json") {
+        return Ok(());
+    }
+    Err(Failure::Request(RequestFault::ContentType(
+        essence.chars().take(100).collect(),
+    )))
+}
+
+async fn read_body<B>(headers: &HeaderMap, body: B, limit: u64) -> Result<Bytes, Failure>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || Failure::Request(RequestFault::TooLarge { limit });
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    if declared
+        .and_then(|length| length.parse::<u64>().ok())
+        .is_some_and(|length| length > limit)
+    {
+        return Err(too_large());
+    }
+    let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
+    match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Failure::Request(RequestFault::Body)),
+        Err(_) => Err(Failure::Request(RequestFault::Slow)),
+    }
+}
+
+fn refused_body(refusal: &peek::Refusal) -> Failure {
+    let what = refusal.to_string();
+    Failure::Request(match refusal {
+        peek::Refusal::Json(_) | peek::Refusal::Twice(_) => RequestFault::Json(what),
+        peek::Refusal::Forbidden(field) | peek::Refusal::WrongType { field, .. } => {
+            RequestFault::Parameter {
+                name: field.name(),
+                what,
+            }
+        }
+    })
+}
+
+/// Rehearsed failures are for operators who have switched them on.
+fn check_rehearsal(live: &Live, peek: &peek::Peek) -> Result<(), Failure> {
+    if live.routes().general.allow_mock_testing {
+        return Ok(());
+    }
+    let rehearsal = |field: &Field| field.class() == peek::Class::Rehearsal;
+    match peek.members().map(|(field, _)| field).find(rehearsal) {
+        None => Ok(()),
+        Some(field) => Err(Failure::Request(RequestFault::Parameter {
+            name: field.name(),
+            what: format!(
+                "{} is not allowed. Enable with general_settings: \
+                 dangerously_allow_mock_testing_request_params",
+                field.name()
+            ),
+        })),
+    }
+}
+
+/// What a model's name stands for.
+pub(super) fn resolve(
+    live: &Live,
+    asked: &str,
+) -> Result<pointsman_routes::table::Target, Failure> {
+    let found = (asked.len() <= MAX_MODEL_BYTES)
+        .then(|| live.table().resolve(asked))
+        .flatten();
+    found.map(|found| found.target).ok_or_else(|| {
+        let shown: String = asked.chars().take(200).collect();
+        let nearest = live
+            .table()
+            .nearest(asked, 3)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        Failure::Request(RequestFault::UnknownModel {
+            asked: shown,
+            nearest,
+        })
+    })
+}
+
+/// An embedding model does not chat, nor the other way about.
+fn check_mode(call: &Call) -> Result<(), Failure> {
+    let members = &call.live.routes().groups[usize::from(call.group().0)].members;
+    let embeds = |mode: Option<Mode>| mode == Some(Mode::Embedding);
+    let wrong = !members.is_empty()
+        && members.iter().all(|member| {
+            let deployment = call.live.deployment(member.deployment);
+            deployment.mock.is_none()
+                && match call.route {
+                    Route::Chat | Route::Completions => embeds(deployment.facts.mode),
+                    Route::Embeddings => deployment.facts.mode == Some(Mode::Chat),
+                }
+        });
+    if wrong {
+        let asked = call.asked.to_string();
+        return Err(Failure::Request(RequestFault::WrongMode {
+            asked,
+            route: call.route.path(),
+        }));
+    }
+    Ok(())
+}
+
+fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
+    Duration::try_from_secs_f64(headers.get(name)?.to_str().ok()?.parse().ok()?).ok()
+}
+
+/// The caller's id of the call if it gives a plain one, else a random UUID (RFC 9562, version 4).
+pub(super) fn call_id(headers: &HeaderMap) -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    if let Some(given) = headers.get(&CALL_ID) {
+        let plain =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+        let bytes = given.as_bytes();
+        if !bytes.is_empty() && bytes.len() <= 128 && bytes.iter().all(plain) {
+            return given.clone();
+        }
+    }
+    let mut random = fastrand::u128(..).to_be_bytes();
+    random[6] = random[6] & 0x0f | 0x40;
+    random[8] = random[8] & 0x3f | 0x80;
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for (place, byte) in random.into_iter().enumerate() {
+        if matches!(place, 4 | 6 | 8 | 10) {
+            at += 1;
+        }
+        text[at] = HEX[usize::from(byte >> 4)];
+        text[at + 1] = HEX[usize::from(byte & 15)];
+        at += 2;
+    }
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_without_an_id_gets_a_uuid() {
+        let id = call_id(&HeaderMap::new());
+        let text = id.to_str().unwrap();
+        let parts: Vec<_> = text.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!(&text[14..15], "4");
+        assert!(matches!(&text[19..20], "8" | "9" | "a" | "b"));
+        assert_ne!(id, call_id(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_callers_id_is_kept_if_it_is_plain() {
+        let mut headers = HeaderMap::new();
+        headers.insert(&CALL_ID, HeaderValue::from_static("my-id_1"));
+        assert_eq!(call_id(&headers), "my-id_1");
+        headers.insert(&CALL_ID, HeaderValue::from_static("a b"));
+        assert_ne!(call_id(&headers), "a b");
+    }
+}

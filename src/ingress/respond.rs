@@ -1,0 +1,231 @@
+//! Has a call answered, and makes the answer a response: headers, cost, the record of its end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use super::body::Body;
+use super::front::refuse;
+use super::headers;
+use crate::call::{AnswerBody, Call, Ends, Lost, Reached, Trail};
+use crate::error::Failure;
+use crate::spend::meter::InFlight;
+use crate::spend::price::{Cost, price};
+use crate::spend::report::{Record, Reporter};
+use crate::upstream::{Relay, StreamEnd, StreamOutcome};
+
+/// Answers requests which have been read by a service that answers calls.
+///
+/// It never fails: what went wrong is a response in the caller's dialect. Every call is reported
+/// once, when it has ended: a stream with its last byte, and a call whose future was dropped then.
+#[derive(Clone, Debug)]
+pub struct Responder<S> {
+    calls: S,
+    reporter: Reporter,
+}
+
+impl<S> Responder<S> {
+    /// Has calls answered by `calls`.
+    pub fn new(calls: S, reporter: Reporter) -> Self {
+        Self { calls, reporter }
+    }
+}
+
+impl<S> Service<Request<Arc<Call>>> for Responder<S>
+where
+    S: Service<Arc<Call>, Response = Reached<Relay>, Error = Box<Lost>>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // A service that is broken fails the call, too, and there it can be told.
+        let _broken = ready!(self.calls.poll_ready(cx)).is_err();
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Arc<Call>>) -> Self::Future {
+        let call = request.into_body();
+        ResponseFuture {
+            answer: self.calls.call(Arc::clone(&call)),
+            open: Open {
+                waiting: Some((call, self.reporter.meter().enter())),
+                reporter: self.reporter.clone(),
+            },
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`Responder`].
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        answer: F,
+        open: Open,
+    }
+}
+
+impl<F> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Reached<Relay>, Box<Lost>>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.answer.poll(cx));
+        let in_flight = this.open.waiting.take().map(|(_, in_flight)| in_flight);
+        Poll::Ready(Ok(match answer {
+            Ok(reached) => this.open.respond(reached, in_flight),
+            Err(lost) => this.open.fail(*lost),
+        }))
+    }
+}
+
+/// A call that has no answer yet.
+#[derive(Debug)]
+struct Open {
+    waiting: Option<(Arc<Call>, InFlight)>,
+    reporter: Reporter,
+}
+
+impl Drop for Open {
+    /// Reports a call whose caller went away before there was an answer.
+    fn drop(&mut self) {
+        if let Some((call, _)) = self.waiting.take() {
+            self.reporter.report(Record {
+                status: CLIENT_CLOSED_REQUEST,
+                failure: Some("ClientDisconnected"),
+                dropped: true,
+                ..begun(call, Trail::default())
+            });
+        }
+    }
+}
+
+impl Open {
+    fn respond(&self, reached: Reached<Relay>, in_flight: Option<InFlight>) -> Response<Body> {
+        let Reached {
+            call,
+            answer,
+            trail,
+        } = reached;
+        let call = &call;
+        let endpoint = call.live.endpoint(answer.deployment);
+        let streamed = matches!(answer.body, AnswerBody::Stream(_));
+        let mut headers = headers::of_answer(call, endpoint, streamed);
+        headers::push_trail(&mut headers, call, &trail, Some(answer.deployment));
+        headers::push_provider(&mut headers, &answer.headers, endpoint);
+        let mut record = Record {
+            deployment: Some(answer.deployment),
+            status: answer.status,
+            upstream: answer.latency,
+            ended: call.arrived,
+            ..begun(Arc::clone(call), trail)
+        };
+        let body = match answer.body {
+            AnswerBody::Whole { bytes, usage } => {
+                record.settle(usage);
+                headers::push_cost(&mut headers, record.cost);
+                headers::push_times(&mut headers, call, answer.latency);
+                self.reporter.report(record);
+                Body::whole(bytes)
+            }
+            AnswerBody::Stream(mut relay) => {
+                headers::push_times(&mut headers, call, answer.latency);
+                let reporter = self.reporter.clone();
+                relay.on_end(Box::new(move |end| {
+                    let _in_flight = in_flight;
+                    reporter.report(ended(record, end));
+                }));
+                Body::relay(relay)
+            }
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn fail(&self, lost: Lost) -> Response<Body> {
+        let Lost {
+            call,
+            failure,
+            trail,
+        } = lost;
+        let mut response = refuse(&failure, &call.id);
+        headers::push_trail(response.headers_mut(), &call, &trail, None);
+        self.reporter.report(failed(&call, &failure, trail));
+        response
+    }
+}
+
+impl Record {
+    /// Books what the call took.
+    fn settle(&mut self, usage: Option<crate::call::Usage>) {
+        self.ended = Instant::now();
+        self.usage = usage;
+        if let (Some(usage), Some(deployment)) = (usage, self.deployment) {
+            self.cost = price(&usage, &self.call.live.deployment(deployment).price);
+        }
+    }
+}
+
+fn ended(mut record: Record, end: StreamEnd) -> Record {
+    record.settle(end.usage);
+    record.first_token = end
+        .first_event
+        .map(|at| at.into_std().saturating_duration_since(record.call.arrived));
+    match end.outcome {
+        StreamOutcome::Complete => {}
+        StreamOutcome::Failed(failure) => record.failure = Some(failure.class()),
+        StreamOutcome::Dropped => record.dropped = true,
+    }
+    record
+}
+
+/// The record of a call that nobody answered.
+pub(super) fn failed(call: &Arc<Call>, failure: &Failure, trail: Trail) -> Record {
+    let deployment = match failure {
+        Failure::Upstream(fault) => Some(fault.asked),
+        _ => None,
+    };
+    Record {
+        deployment,
+        status: failure.status(),
+        failure: Some(failure.class()),
+        ..begun(Arc::clone(call), trail)
+    }
+}
+
+/// The record of a call of which nothing is known yet.
+fn begun(call: Arc<Call>, trail: Trail) -> Record {
+    Record {
+        call,
+        deployment: None,
+        trail,
+        status: http::StatusCode::OK,
+        failure: None,
+        dropped: false,
+        usage: None,
+        cost: Cost::default(),
+        upstream: Duration::ZERO,
+        first_token: None,
+        ended: Instant::now(),
+    }
+}
+
+/// nginx's status for a caller that went away.
+const CLIENT_CLOSED_REQUEST: http::StatusCode = match http::StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => http::StatusCode::BAD_REQUEST,
+};
