@@ -232,12 +232,16 @@ pub struct Usage {
     pub cache_read: u64,
     /// Prompt tokens written to the provider's cache.
     pub cache_write: u64,
+    /// Of [`cache_write`](Self::cache_write): to be kept for an hour, which costs more.
+    pub cache_write_hour: u64,
     /// Answer tokens that were thought, not said.
     pub reasoning: u64,
     /// Prompt tokens that were heard.
     pub audio_input: u64,
     /// Answer tokens that were spoken.
     pub audio_output: u64,
+    /// Searches of the web that the provider made.
+    pub searches: u64,
 }
 
 impl Usage {
@@ -253,10 +257,10 @@ impl From<crate::wire::openai::Usage> for Usage {
             prompt: usage.prompt_tokens,
             completion: usage.completion_tokens,
             cache_read: usage.cached_tokens,
-            cache_write: 0,
             reasoning: usage.reasoning_tokens,
             audio_input: usage.prompt_audio_tokens,
             audio_output: usage.completion_audio_tokens,
+            ..Self::default()
         }
     }
 }

@@ -38,7 +38,8 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// A conversation, as the provider gets it.
     fn write_chat(&self, ask: &Ask<'_>, chat: &chat::Request) -> Result<Written, Unfit>;
 
-    /// A whole answer to a conversation.
+    /// A whole answer to a conversation. Of [`Task::CountTokens`], the count is the prompt of the
+    /// answer's usage, and there is nothing else.
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable>;
 
     /// Reads the answer to a conversation as it comes.
@@ -134,6 +135,8 @@ impl Params<'_> {
 pub struct Written {
     /// As the provider gets it.
     pub body: Bytes,
+    /// Headers that this request needs beside [`Protocol::headers`], such as `anthropic-beta`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Parameters that were left out, for the caller to be told.
     pub dropped: Vec<&'static str>,
 }
