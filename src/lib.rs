@@ -22,6 +22,8 @@ pub mod admin;
 
 pub mod live;
 
+pub mod account;
+
 pub mod error;
 
 pub mod wire;

@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("store", 4),
     ("call", 3),
     ("live", 2),
+    ("account", 1),
     ("error", 1),
     ("wire", 0),
 ];

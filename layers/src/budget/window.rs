@@ -17,6 +17,7 @@ use crate::clock::{Unix, Zone};
 /// | `7d`, `1w`, `weekly` | at midnight before the next Monday |
 /// | `30d`, `1mo`, `monthly` | at midnight before the first of the next month |
 /// | `3mo` | the same, two months later |
+/// | `yearly` | the same, eleven months later |
 /// | other days and weeks | that many days after the last midnight |
 ///
 /// ```
@@ -48,6 +49,8 @@ impl Window {
     pub const WEEKLY: Self = Self::Days(NonZeroU32::MIN.saturating_add(6));
     /// From the first of a month to the first of the next.
     pub const MONTHLY: Self = Self::Months(NonZeroU32::MIN);
+    /// Twelve of them, from the first of a month.
+    pub const YEARLY: Self = Self::Months(NonZeroU32::MIN.saturating_add(11));
 
     /// The first end of a window after `now`.
     pub fn next_reset(&self, now: Unix, zone: &dyn Zone) -> Option<Unix> {
@@ -145,7 +148,9 @@ pub struct NotAWindow;
 
 impl fmt::Display for NotAWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a window is a number with s, m, h, d, w or mo, or daily, weekly, monthly")
+        f.write_str(
+            "a window is a number with s, m, h, d, w or mo, or daily, weekly, monthly, yearly",
+        )
     }
 }
 
@@ -159,6 +164,7 @@ impl FromStr for Window {
             "daily" => return Ok(Self::DAILY),
             "weekly" => return Ok(Self::WEEKLY),
             "monthly" => return Ok(Self::MONTHLY),
+            "yearly" => return Ok(Self::YEARLY),
             _ => {}
         }
         let end = text.bytes().take_while(u8::is_ascii_digit).count();
