@@ -420,6 +420,8 @@ pub enum Delta {
     Annotation(Value),
     /// Likelihoods in OpenAI's form.
     Logprobs(Value),
+    /// An image or sound, whole.
+    Media(Part),
     /// As [`Part::Other`], whole.
     Other {
         /// Whose it is.

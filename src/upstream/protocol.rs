@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -201,6 +202,8 @@ pub struct Told {
     pub status: Option<StatusCode>,
     /// What kind of refusal it is, where the protocol can tell.
     pub kind: Option<Refusal>,
+    /// How long to wait before the next try, where the body says so. A `retry-after` header wins.
+    pub retry_after: Option<Duration>,
 }
 
 /// Kinds of refusals that another model may not share.
