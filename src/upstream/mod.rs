@@ -3,10 +3,21 @@
 //! Everything but [`client`] and [`relay`] is pure: no sockets, no clock.
 
 pub mod client;
+pub mod cohere;
+pub mod documents;
+pub mod embeddings;
+#[cfg(test)]
+mod example;
+pub mod extras;
+pub mod jina;
 mod mock;
+pub mod ollama;
 pub mod openai;
 pub mod protocol;
+pub mod purpose;
 pub mod relay;
+mod silent;
+pub mod voyage;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -113,6 +113,29 @@ pub fn members(text: &[u8], mut visit: impl FnMut(Member)) -> Result<usize, Faul
     }
 }
 
+/// Calls `visit` for each element of the array that `text` is, with its bytes.
+pub fn elements<'a>(text: &'a [u8], mut visit: impl FnMut(&'a [u8])) -> Result<(), Fault> {
+    let mut at = match text.get(skip_space(text, 0)) {
+        Some(b'[') => skip_space(text, skip_space(text, 0) + 1),
+        Some(_) => return Err(Fault::Unexpected(skip_space(text, 0))),
+        None => return Err(Fault::Truncated),
+    };
+    if text.get(at) == Some(&b']') {
+        return end_of_text(text, at).map(|_| ());
+    }
+    loop {
+        let end = skip_value(text, at)?;
+        visit(&text[at..end]);
+        at = skip_space(text, end);
+        match text.get(at) {
+            Some(b',') => at = skip_space(text, at + 1),
+            Some(b']') => return end_of_text(text, at).map(|_| ()),
+            Some(_) => return Err(Fault::Unexpected(at)),
+            None => return Err(Fault::Truncated),
+        }
+    }
+}
+
 /// The string that a JSON string literal (quotes and all) stands for.
 pub fn string(literal: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
     let inner = literal.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
@@ -390,6 +413,26 @@ mod tests {
         ] {
             assert!(matches!(names(text), Err(Fault::Unexpected(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn elements_are_found_as_they_are_written() {
+        fn all(text: &str) -> Result<Vec<&str>, Fault> {
+            let mut found = Vec::new();
+            elements(text.as_bytes(), |element| {
+                found.push(std::str::from_utf8(element).unwrap());
+            })?;
+            Ok(found)
+        }
+        assert_eq!(
+            all(r#" [1.50, [2,3] ,"a]",{"b":[]} ] "#),
+            Ok(vec!["1.50", "[2,3]", r#""a]""#, r#"{"b":[]}"#])
+        );
+        assert_eq!(all("[ ]"), Ok(vec![]));
+        assert_eq!(all("[1,2"), Err(Fault::Truncated));
+        assert_eq!(all("[1,]"), Err(Fault::Unexpected(3)));
+        assert_eq!(all("{}"), Err(Fault::Unexpected(0)));
+        assert_eq!(all("[1] 2"), Err(Fault::Unexpected(4)));
     }
 
     #[test]

@@ -1,0 +1,225 @@
+//! Jina: embeddings of words and images, rerank.
+//!
+//! Source: Jina's API reference, "Embeddings" and "Reranker".
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
+use super::purpose::Purpose;
+use super::voyage::{detail, read_embed, total};
+use super::{documents, extras};
+use crate::call::chat as form;
+use crate::call::vectors::{
+    EmbedAnswer, EmbedInput, EmbedRequest, Encoding, RerankAnswer, RerankRequest,
+};
+
+/// Jina.
+#[derive(Clone, Copy, Debug)]
+pub struct Jina;
+
+impl Protocol for Jina {
+    fn path(&self, task: Task, _model: &str) -> Option<String> {
+        let path = match task {
+            Task::Embed => "/embeddings",
+            Task::Rerank => "/rerank",
+            Task::Chat | Task::Stream | Task::CountTokens => return None,
+        };
+        Some(path.to_owned())
+    }
+
+    fn write_chat(&self, _ask: &Ask<'_>, _chat: &form::Request) -> Result<Written, Unfit> {
+        Err(Unfit::task("chat completions"))
+    }
+
+    fn read_chat(&self, _ask: &Ask<'_>, _body: &[u8]) -> Result<form::Answer, Unreadable> {
+        Err(Unreadable::new("The protocol has no chat completions."))
+    }
+
+    fn decoder(&self, _ask: &Ask<'_>) -> Box<dyn Decoder> {
+        Box::new(super::silent::Silent)
+    }
+
+    fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
+        let mut dropped = Vec::new();
+        let mut body = Map::new();
+        extras::each(
+            &embed.rest,
+            &[],
+            &ask.params,
+            &mut dropped,
+            |name, value| {
+                body.insert(name.to_owned(), value.clone());
+            },
+        )?;
+        body.insert("model".into(), ask.model.into());
+        body.insert("input".into(), inputs(&embed.inputs)?.into());
+        if embed.encoding == Encoding::Base64 {
+            body.insert("embedding_type".into(), "base64".into());
+        }
+        if let Some(dimensions) = embed.dimensions {
+            body.insert("dimensions".into(), dimensions.into());
+        }
+        if let Some(word) = embed.purpose.as_deref() {
+            let task = match Purpose::read(word) {
+                Some(Purpose::Query) => "retrieval.query",
+                Some(Purpose::Document) => "retrieval.passage",
+                Some(Purpose::Classification) => "classification",
+                Some(Purpose::Clustering) => "separation",
+                Some(Purpose::Similarity) => "text-matching",
+                None => word,
+            };
+            body.insert("task".into(), task.into());
+        }
+        if embed.user.is_some() {
+            dropped.push("user");
+        }
+        Ok(Written {
+            body: Value::Object(body).to_string().into(),
+            dropped,
+            ..Written::default()
+        })
+    }
+
+    fn read_embed(
+        &self,
+        _ask: &Ask<'_>,
+        body: &[u8],
+        asked: usize,
+    ) -> Result<EmbedAnswer, Unreadable> {
+        read_embed(body, asked)
+    }
+
+    fn write_rerank(&self, ask: &Ask<'_>, rerank: &RerankRequest) -> Result<Written, Unfit> {
+        let mut dropped = Vec::new();
+        let mut body = Map::new();
+        extras::each(
+            &rerank.rest,
+            &[],
+            &ask.params,
+            &mut dropped,
+            |name, value| {
+                body.insert(name.to_owned(), value.clone());
+            },
+        )?;
+        body.insert("model".into(), ask.model.into());
+        body.insert("query".into(), rerank.query.as_str().into());
+        body.insert("documents".into(), documents::texts(rerank)?.into());
+        // Jina sends the documents back unless told otherwise; the gateway has them.
+        body.insert("return_documents".into(), false.into());
+        if let Some(top_n) = rerank.top_n {
+            body.insert("top_n".into(), top_n.into());
+        }
+        if rerank.max_tokens_per_doc.is_some() {
+            ask.params.lacks("max_tokens_per_doc", &mut dropped)?;
+        }
+        Ok(Written {
+            body: Value::Object(body).to_string().into(),
+            dropped,
+            ..Written::default()
+        })
+    }
+
+    fn read_rerank(&self, _ask: &Ask<'_>, body: &[u8]) -> Result<RerankAnswer, Unreadable> {
+        let value: Value =
+            serde_json::from_slice(body).map_err(|_| Unreadable::new("It is no JSON."))?;
+        Ok(RerankAnswer {
+            id: None,
+            results: documents::ranked(&value["results"])?,
+            usage: total(&value["usage"]),
+            searches: None,
+        })
+    }
+
+    fn told(&self, _status: StatusCode, body: &[u8]) -> Told {
+        detail(body)
+    }
+}
+
+/// Words as strings; with an image among them, each is an object, since Jina takes no mixture.
+fn inputs(inputs: &[EmbedInput]) -> Result<Vec<Value>, Unfit> {
+    let mixed = inputs
+        .iter()
+        .any(|input| matches!(input, EmbedInput::Image(_)));
+    let written = inputs.iter().map(|input| match input {
+        EmbedInput::Text(text) if mixed => Ok(json!({"text": text})),
+        EmbedInput::Text(text) => Ok(text.as_str().into()),
+        EmbedInput::Image(url) => {
+            // By URL, or as the bare base64.
+            let image = match url.strip_prefix("data:") {
+                Some(data) => data.split_once(',').map_or("", |(_, data)| data),
+                None => url,
+            };
+            Ok(json!({"image": image}))
+        }
+        EmbedInput::Tokens(_) => Err(Unfit::new(Some("input"), "Jina embeds words, not tokens.")),
+    });
+    written.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::example::written;
+    use crate::upstream::protocol::Params;
+
+    #[test]
+    fn words_and_images_go_as_jina_knows_them() {
+        let mut request = EmbedRequest {
+            inputs: vec![EmbedInput::Text("a".into())],
+            dimensions: Some(64),
+            encoding: Encoding::Base64,
+            purpose: Some("document".into()),
+            ..EmbedRequest::default()
+        };
+        let embed = |request: &EmbedRequest| {
+            written(
+                "jina_ai/jina-embeddings-v4",
+                Task::Embed,
+                Params::default(),
+                |ask| Jina.write_embed(ask, request),
+            )
+        };
+        assert_eq!(
+            embed(&request),
+            Ok(
+                json!({"model": "jina-embeddings-v4", "input": ["a"], "dimensions": 64,
+                "embedding_type": "base64", "task": "retrieval.passage"})
+            )
+        );
+        let image = EmbedInput::Image("data:image/png;base64,AAAA".into());
+        request.inputs.push(image);
+        assert_eq!(
+            embed(&request).unwrap()["input"],
+            json!([{"text": "a"}, {"image": "AAAA"}])
+        );
+        request.inputs.push(EmbedInput::Tokens(vec![1]));
+        assert!(embed(&request).is_err());
+    }
+
+    #[test]
+    fn a_ranking_is_asked_for_and_read() {
+        let request = RerankRequest {
+            query: "q".into(),
+            documents: vec!["a".into()],
+            return_documents: Some(true),
+            ..RerankRequest::default()
+        };
+        let body = br#"{"model":"m","usage":{"total_tokens":5,"prompt_tokens":5},
+            "results":[{"index":0,"relevance_score":0.5}]}"#;
+        let model = "jina_ai/jina-reranker-v2-base-multilingual";
+        let asked = written(model, Task::Rerank, Params::default(), |ask| {
+            let read = Jina.read_rerank(ask, body).unwrap();
+            assert_eq!(read.usage.unwrap().prompt, 5);
+            assert!(Jina.read_rerank(ask, b"{}").is_err());
+            Jina.write_rerank(ask, &request)
+        });
+        assert_eq!(
+            asked,
+            Ok(
+                json!({"model": "jina-reranker-v2-base-multilingual", "query": "q",
+                "documents": ["a"], "return_documents": false})
+            )
+        );
+    }
+}

@@ -1,0 +1,330 @@
+//! Voyage: embeddings of words and images, rerank.
+//!
+//! Source: Voyage's API reference, "Text embedding models", "Multimodal embedding models",
+//! "Rerankers".
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::embeddings::listed;
+use super::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
+use super::purpose::Purpose;
+use super::{documents, extras};
+use crate::call::Usage;
+use crate::call::chat as form;
+use crate::call::vectors::{
+    EmbedAnswer, EmbedInput, EmbedRequest, Encoding, RerankAnswer, RerankRequest,
+};
+use crate::wire::json;
+
+/// Voyage.
+#[derive(Clone, Copy, Debug)]
+pub struct Voyage;
+
+impl Protocol for Voyage {
+    fn path(&self, task: Task, model: &str) -> Option<String> {
+        let path = match task {
+            Task::Embed if is_multimodal(model) => "/multimodalembeddings",
+            Task::Embed => "/embeddings",
+            Task::Rerank => "/rerank",
+            Task::Chat | Task::Stream | Task::CountTokens => return None,
+        };
+        Some(path.to_owned())
+    }
+
+    fn write_chat(&self, _ask: &Ask<'_>, _chat: &form::Request) -> Result<Written, Unfit> {
+        Err(Unfit::task("chat completions"))
+    }
+
+    fn read_chat(&self, _ask: &Ask<'_>, _body: &[u8]) -> Result<form::Answer, Unreadable> {
+        Err(Unreadable::new("The protocol has no chat completions."))
+    }
+
+    fn decoder(&self, _ask: &Ask<'_>) -> Box<dyn Decoder> {
+        Box::new(super::silent::Silent)
+    }
+
+    fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
+        let mut dropped = Vec::new();
+        let mut body = Map::new();
+        extras::each(
+            &embed.rest,
+            &[],
+            &ask.params,
+            &mut dropped,
+            |name, value| {
+                body.insert(name.to_owned(), value.clone());
+            },
+        )?;
+        body.insert("model".into(), ask.model.into());
+        let encoding = if is_multimodal(ask.model) {
+            let inputs = embed.inputs.iter().map(piece);
+            let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+            body.insert("inputs".into(), inputs.into());
+            "output_encoding"
+        } else {
+            body.insert("input".into(), texts(&embed.inputs)?.into());
+            "encoding_format"
+        };
+        if embed.encoding == Encoding::Base64 {
+            body.insert(encoding.into(), "base64".into());
+        }
+        if let Some(dimensions) = embed.dimensions {
+            body.insert("output_dimension".into(), dimensions.into());
+        }
+        if let Some(word) = embed.purpose.as_deref() {
+            let word = match Purpose::read(word) {
+                Some(Purpose::Query) => "query",
+                Some(Purpose::Document) => "document",
+                _ => word,
+            };
+            body.insert("input_type".into(), word.into());
+        }
+        if embed.user.is_some() {
+            dropped.push("user");
+        }
+        Ok(Written {
+            body: Value::Object(body).to_string().into(),
+            dropped,
+            ..Written::default()
+        })
+    }
+
+    fn read_embed(
+        &self,
+        _ask: &Ask<'_>,
+        body: &[u8],
+        asked: usize,
+    ) -> Result<EmbedAnswer, Unreadable> {
+        read_embed(body, asked)
+    }
+
+    fn write_rerank(&self, ask: &Ask<'_>, rerank: &RerankRequest) -> Result<Written, Unfit> {
+        let mut dropped = Vec::new();
+        let mut body = Map::new();
+        extras::each(
+            &rerank.rest,
+            &[],
+            &ask.params,
+            &mut dropped,
+            |name, value| {
+                body.insert(name.to_owned(), value.clone());
+            },
+        )?;
+        body.insert("model".into(), ask.model.into());
+        body.insert("query".into(), rerank.query.as_str().into());
+        body.insert("documents".into(), documents::texts(rerank)?.into());
+        if let Some(top_n) = rerank.top_n {
+            body.insert("top_k".into(), top_n.into());
+        }
+        if rerank.max_tokens_per_doc.is_some() {
+            ask.params.lacks("max_tokens_per_doc", &mut dropped)?;
+        }
+        Ok(Written {
+            body: Value::Object(body).to_string().into(),
+            dropped,
+            ..Written::default()
+        })
+    }
+
+    fn read_rerank(&self, _ask: &Ask<'_>, body: &[u8]) -> Result<RerankAnswer, Unreadable> {
+        let value: Value =
+            serde_json::from_slice(body).map_err(|_| Unreadable::new("It is no JSON."))?;
+        Ok(RerankAnswer {
+            id: None,
+            results: documents::ranked(&value["data"])?,
+            usage: total(&value["usage"]),
+            searches: None,
+        })
+    }
+
+    fn told(&self, _status: StatusCode, body: &[u8]) -> Told {
+        detail(body)
+    }
+}
+
+fn is_multimodal(model: &str) -> bool {
+    model.contains("multimodal")
+}
+
+fn texts(inputs: &[EmbedInput]) -> Result<Vec<Value>, Unfit> {
+    let texts = inputs.iter().map(|input| match input {
+        EmbedInput::Text(text) => Ok(text.as_str().into()),
+        EmbedInput::Tokens(_) => Err(Unfit::new(
+            Some("input"),
+            "Voyage embeds words, not tokens.",
+        )),
+        EmbedInput::Image(_) => Err(Unfit::new(
+            Some("input"),
+            "Only Voyage's multimodal models embed images.",
+        )),
+    });
+    texts.collect()
+}
+
+fn piece(input: &EmbedInput) -> Result<Value, Unfit> {
+    let content = match input {
+        EmbedInput::Text(text) => json!({"type": "text", "text": text}),
+        EmbedInput::Image(url) if url.starts_with("data:") => {
+            json!({"type": "image_base64", "image_base64": url})
+        }
+        EmbedInput::Image(url) => json!({"type": "image_url", "image_url": url}),
+        EmbedInput::Tokens(_) => {
+            return Err(Unfit::new(
+                Some("input"),
+                "Voyage embeds words, not tokens.",
+            ));
+        }
+    };
+    Ok(json!({"content": [content]}))
+}
+
+/// `{"data": [{"embedding", "index"}], "model", "usage": {"total_tokens"}}`, as Jina answers, too.
+pub(super) fn read_embed(body: &[u8], asked: usize) -> Result<EmbedAnswer, Unreadable> {
+    let (mut data, mut model, mut usage) = (None, None, None);
+    let read = json::members(body, |member| {
+        let value = member.value(body);
+        match member.raw_name(body) {
+            b"data" => data = Some(listed(value, asked)),
+            b"model" => model = json::string(value).map(std::borrow::Cow::into_owned),
+            b"usage" => usage = serde_json::from_slice(value).ok().as_ref().and_then(total),
+            _ => {}
+        }
+    });
+    read.map_err(|_| Unreadable::new("It is no JSON object."))?;
+    Ok(EmbedAnswer {
+        model,
+        vectors: data.ok_or(Unreadable::new("It has no `data`."))??,
+        usage,
+    })
+}
+
+/// `usage`, where only the total is sure to be there.
+pub(super) fn total(usage: &Value) -> Option<Usage> {
+    /// More than any model takes at once.
+    const MOST: u64 = 1_000_000_000;
+    let count = |name: &str| usage[name].as_u64().filter(|count| *count <= MOST);
+    let prompt = count("prompt_tokens").or_else(|| count("total_tokens"))?;
+    Some(Usage {
+        prompt,
+        ..Usage::default()
+    })
+}
+
+/// `{"detail": "…"}`, or a list of what is wrong where.
+pub(super) fn detail(body: &[u8]) -> Told {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let detail = &value["detail"];
+    let message = detail
+        .as_str()
+        .or_else(|| detail[0]["msg"].as_str())
+        .or_else(|| value["message"].as_str());
+    let place = detail[0]["loc"].as_array();
+    Told {
+        message: message.map(str::to_owned),
+        param: place
+            .and_then(|place| place.last()?.as_str())
+            .map(str::to_owned),
+        ..Told::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::vectors::Vector;
+    use crate::upstream::example::written;
+    use crate::upstream::protocol::Params;
+
+    fn embed(model: &str, request: &EmbedRequest) -> Result<Value, Unfit> {
+        written(model, Task::Embed, Params::default(), |ask| {
+            Voyage.write_embed(ask, request)
+        })
+    }
+
+    #[test]
+    fn words_go_with_their_purpose() {
+        let mut request = EmbedRequest {
+            inputs: vec![EmbedInput::Text("a".into())],
+            dimensions: Some(256),
+            encoding: Encoding::Base64,
+            purpose: Some("search_query".into()),
+            ..EmbedRequest::default()
+        };
+        assert_eq!(
+            embed("voyage/voyage-3.5", &request),
+            Ok(
+                json!({"model": "voyage-3.5", "input": ["a"], "input_type": "query",
+                "encoding_format": "base64", "output_dimension": 256})
+            )
+        );
+        request.inputs.push(EmbedInput::Image("data:x".into()));
+        let unfit = embed("voyage/voyage-3.5", &request).unwrap_err();
+        assert_eq!(unfit.param.as_deref(), Some("input"));
+    }
+
+    #[test]
+    fn images_go_to_the_multimodal_models() {
+        let request = EmbedRequest {
+            inputs: vec![
+                EmbedInput::Text("a".into()),
+                EmbedInput::Image("data:x".into()),
+                EmbedInput::Image("https://x.example/a.png".into()),
+            ],
+            ..EmbedRequest::default()
+        };
+        let model = "voyage/voyage-multimodal-3";
+        assert_eq!(
+            embed(model, &request).unwrap()["inputs"],
+            json!([
+                {"content": [{"type": "text", "text": "a"}]},
+                {"content": [{"type": "image_base64", "image_base64": "data:x"}]},
+                {"content": [{"type": "image_url", "image_url": "https://x.example/a.png"}]},
+            ])
+        );
+        assert_eq!(
+            Voyage.path(Task::Embed, "voyage-multimodal-3").as_deref(),
+            Some("/multimodalembeddings")
+        );
+    }
+
+    #[test]
+    fn answers_are_read_with_the_tokens_that_they_took() {
+        let body =
+            br#"{"object":"list","data":[{"object":"embedding","embedding":[0.10],"index":0}],
+            "model":"voyage-3.5","usage":{"total_tokens":10}}"#;
+        let read = read_embed(body, 1).unwrap();
+        assert_eq!(read.vectors, [Vector::Json("[0.10]".into())]);
+        assert_eq!(read.usage.unwrap().prompt, 10);
+        assert!(read_embed(b"[]", 1).is_err());
+
+        let body = br#"{"object":"list","data":[{"relevance_score":0.4,"index":1}],
+            "usage":{"total_tokens":26}}"#;
+        let read = written("voyage/rerank-2", Task::Rerank, Params::default(), |ask| {
+            let read = Voyage.read_rerank(ask, body).unwrap();
+            assert_eq!((read.results[0].index, read.usage.unwrap().prompt), (1, 26));
+            Voyage.write_rerank(
+                ask,
+                &RerankRequest {
+                    query: "q".into(),
+                    documents: vec!["a".into(), "b".into()],
+                    top_n: Some(1),
+                    ..RerankRequest::default()
+                },
+            )
+        });
+        assert_eq!(
+            read,
+            Ok(json!({"model": "rerank-2", "query": "q", "documents": ["a", "b"], "top_k": 1}))
+        );
+    }
+
+    #[test]
+    fn errors_are_told_with_the_parameter_at_fault() {
+        let told = detail(br#"{"detail":"Model x is not supported."}"#);
+        assert_eq!(told.message.as_deref(), Some("Model x is not supported."));
+        let told = detail(br#"{"detail":[{"loc":["body","input"],"msg":"field required"}]}"#);
+        assert_eq!(told.param.as_deref(), Some("input"));
+        assert_eq!(detail(b"<html>"), Told::default());
+    }
+}
