@@ -1,6 +1,7 @@
 //! What went wrong, whose fault it is, and how it is told to the caller.
 
 mod redact;
+mod special;
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use http::StatusCode;
 use pointsman_routes::table::DeploymentId;
 
 pub use self::redact::redact;
+pub use self::special::Special;
+use crate::wire::limits::Told;
 use crate::wire::openai::{ErrorBody, ErrorFields};
 
 /// Everything that can end a request other than an answer.
@@ -189,6 +192,24 @@ pub struct UpstreamFault {
     pub param: Option<String>,
     /// What the provider said of when to come again, as written.
     pub retry_after: Option<http::HeaderValue>,
+    /// The same as a time, and what else it said of its limits.
+    pub told: Told,
+}
+
+impl UpstreamFault {
+    /// Which of the two refusals with a meaning of their own it is, by what the provider says.
+    pub fn special(&self) -> Option<Special> {
+        match self.kind {
+            UpstreamKind::Status(status) => Special::of(status, &self.message),
+            _ => None,
+        }
+    }
+
+    /// LiteLLM's exception class for it.
+    pub fn class(&self) -> &'static str {
+        self.special()
+            .map_or_else(|| self.kind.class(), Special::class)
+    }
 }
 
 /// The class of an upstream fault.
@@ -281,7 +302,7 @@ impl Failure {
     /// LiteLLM's exception class, as metrics and logs name it.
     pub fn class(&self) -> &'static str {
         match self {
-            Self::Upstream(fault) => fault.kind.class(),
+            Self::Upstream(fault) => fault.class(),
             Self::Denied(_) => "ProxyException",
             Self::Rehearsed { act, .. } => act.class(),
             Self::NoDeployment {
@@ -309,7 +330,10 @@ impl Failure {
     /// What the caller may be told of when to come again.
     pub fn retry_after(&self) -> Option<http::HeaderValue> {
         match self {
-            Self::Upstream(fault) => fault.retry_after.clone(),
+            Self::Upstream(fault) => fault.retry_after.clone().or_else(|| {
+                let after = fault.told.after?;
+                Some(whole_seconds(Some(after)).into())
+            }),
             Self::Denied(Denial::StoreDown) => Some(http::HeaderValue::from_static("1")),
             Self::NoDeployment {
                 why: NoDeployment::Busy { wait, .. },
@@ -582,7 +606,7 @@ impl fmt::Display for Denial {
 
 impl fmt::Display for UpstreamFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let class = self.kind.class();
+        let class = self.class();
         let Self {
             provider,
             deployment,
@@ -592,7 +616,12 @@ impl fmt::Display for UpstreamFault {
             ..
         } = self;
         let fallbacks = Names(fallbacks);
-        write!(f, "litellm.{class}: {class}: {provider}Exception - ")?;
+        write!(f, "litellm.{class}: ")?;
+        if self.special().is_some() {
+            // Both are bad requests to begin with, and LiteLLM says so, too.
+            f.write_str("litellm.BadRequestError: ")?;
+        }
+        write!(f, "{class}: {provider}Exception - ")?;
         match self.kind {
             UpstreamKind::Status(_) => f.write_str(message)?,
             UpstreamKind::Unreachable => write!(f, "Connection error. {message}")?,

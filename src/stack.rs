@@ -197,7 +197,9 @@ impl Doors {
         // Each attempt is a decision of its own, so routing stands around the upstream.
         let attempts = Routing::new(router.clone(), gateway.upstream.clone());
         // Fallbacks and retries make attempts until there is an answer.
-        let calls = Reliable::new(router.clone(), attempts);
+        let counts = gateway.reporter.clone();
+        let calls = Reliable::new(router.clone(), attempts)
+            .on_abandon(move |call, trail| counts.meter().count_abandoned(call, trail));
         let reporter = &gateway.reporter;
         let answers = ServiceBuilder::new()
             // What stands here sees a request that has been read, and its response.

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use crate::catalog;
 use crate::table::{
-    Cache, CacheKind, Capabilities, Deployment, DeploymentId, Facts, General, Group, GroupId,
-    Limits, Member, Price, Priced, Provider, RetryPolicy, Router, Routes, Settings, Strategy,
+    Backoff, Cache, CacheKind, Capabilities, Deployment, DeploymentId, Facts, General, Group,
+    GroupId, Limits, Member, Price, Priced, Provider, Queue, RetryPolicy, Router, Routes, Settings,
+    Strategy,
 };
 
 impl Routes {
@@ -24,6 +25,7 @@ impl Routes {
         general: General::DEFAULT,
         keys: Cow::Borrowed(&[]),
         guardrails: Cow::Borrowed(&[]),
+        rules: Cow::Borrowed(&[]),
         environment: Cow::Borrowed(&[]),
         carried: Cow::Borrowed(&[]),
     };
@@ -41,6 +43,7 @@ impl Group {
         retry_after: None,
         retry_policy: None,
         strategy: None,
+        ttft_timeout: None,
     };
 }
 
@@ -77,6 +80,7 @@ impl Deployment {
         region: None,
         timeout: None,
         stream_timeout: None,
+        ttft_timeout: None,
         num_retries: None,
         cooldown: None,
         budget: None,
@@ -96,6 +100,8 @@ impl Deployment {
         team: None,
         health_check_model: None,
         health_check_timeout: None,
+        health_check_max_tokens: None,
+        health_check_off: false,
         line: 0,
     };
 }
@@ -160,18 +166,28 @@ impl Router {
         latency_samples: None,
         num_retries: 2,
         retry_after: Duration::ZERO,
+        backoff: Backoff::DEFAULT,
         allowed_fails: None,
         allowed_fails_policy: None,
         cooldown: None,
         disable_cooldowns: false,
         timeout: None,
         stream_timeout: None,
+        ttft_timeout: None,
+        hedge_after: None,
         max_fallbacks: 5,
         retry_policy: None,
         default_fallbacks: Cow::Borrowed(&[]),
         pre_call_checks: true,
         optional_pre_call_checks: Cow::Borrowed(&[]),
         enforce_limits: false,
+        queue: Queue::DEFAULT,
+        default_priority: None,
+        default_parallel: None,
+        health_check_routing: false,
+        health_check_ignore_transient: false,
+        health_check_staleness: None,
+        provider_budgets: Cow::Borrowed(&[]),
         tag_filtering: false,
         tag_match_any: true,
         weighted_aliases: Cow::Borrowed(&[]),
@@ -228,6 +244,7 @@ impl General {
         alerting_threshold: None,
         background_health_checks: false,
         health_check_interval: Duration::from_mins(5),
+        health_check_concurrency: None,
         max_parallel_requests: None,
         global_max_parallel_requests: None,
         max_request_bytes: None,
@@ -235,6 +252,7 @@ impl General {
         key_header: None,
         always_include_stream_usage: false,
         allow_client_credentials: false,
+        expose_fallback_errors: false,
         allow_mock_testing: false,
         forward_client_headers: false,
         budget_error_status: 429,

@@ -10,10 +10,15 @@
     reason = "each is a switch of the file, by its name"
 )]
 
+mod rules;
+mod waits;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+pub use self::rules::Rule;
+pub use self::waits::{Backoff, Jitter, Queue};
 use crate::usd::Usd;
 
 /// Text that is a constant in compiled tables and owned in loaded ones.
@@ -111,6 +116,8 @@ pub struct Routes {
     pub keys: List<StaticKey>,
     /// `guardrails`, from either place.
     pub guardrails: List<Guardrail>,
+    /// `rules`, in the order of the file.
+    pub rules: List<Rule>,
     /// `environment_variables`: names that the gateway knows beside the process's own.
     pub environment: List<(Text, Credential)>,
     /// Settings with no field of their own, by path (`litellm_settings.json_logs`), sorted.
@@ -167,6 +174,8 @@ pub struct Group {
     pub retry_policy: Option<RetryPolicy>,
     /// How this group chooses, if not as the router does.
     pub strategy: Option<Strategy>,
+    /// The group's own deadline of a stream's first event, before the router's.
+    pub ttft_timeout: Option<Duration>,
 }
 
 /// A deployment as a member of a group.
@@ -226,6 +235,8 @@ pub struct Deployment {
     pub timeout: Option<Duration>,
     /// Deadline of the first chunk of a stream (`stream_timeout`).
     pub stream_timeout: Option<Duration>,
+    /// `ttft_timeout`: after it somebody else is asked for the stream, if there is anybody.
+    pub ttft_timeout: Option<Duration>,
     /// `num_retries` of the entry.
     pub num_retries: Option<u32>,
     /// `cooldown_time` of the entry; zero turns cooldown off.
@@ -264,6 +275,10 @@ pub struct Deployment {
     pub health_check_model: Option<Text>,
     /// `health_check_timeout`.
     pub health_check_timeout: Option<Duration>,
+    /// `health_check_max_tokens`.
+    pub health_check_max_tokens: Option<u32>,
+    /// `disable_background_health_check`.
+    pub health_check_off: bool,
     /// Line of the entry in the file, from 1.
     pub line: u32,
 }
@@ -585,6 +600,8 @@ pub struct Router {
     pub num_retries: u32,
     /// Least wait between tries.
     pub retry_after: Duration,
+    /// Waits between tries that grow.
+    pub backoff: Backoff,
     /// Failures per window that do not cool.
     pub allowed_fails: Option<u32>,
     /// Failures per window that do not cool, by class.
@@ -597,6 +614,10 @@ pub struct Router {
     pub timeout: Option<Duration>,
     /// Deadline of a stream's first chunk.
     pub stream_timeout: Option<Duration>,
+    /// `ttft_timeout`: after it somebody else is asked for a stream, if there is anybody.
+    pub ttft_timeout: Option<Duration>,
+    /// `hedge_after`: after it a second deployment is asked beside the first.
+    pub hedge_after: Option<Duration>,
     /// How many fallbacks one request may use.
     pub max_fallbacks: u32,
     /// `retry_policy`.
@@ -609,6 +630,21 @@ pub struct Router {
     pub optional_pre_call_checks: List<Text>,
     /// Hard rpm and tpm of deployments.
     pub enforce_limits: bool,
+    /// Requests that wait for room.
+    pub queue: Queue,
+    /// `default_priority`: that of requests that give none; they do not wait for a limit of the
+    /// minute or a cooldown unless it is set.
+    pub default_priority: Option<u32>,
+    /// Requests at once of a deployment without any limit (`default_max_parallel_requests`).
+    pub default_parallel: Option<u32>,
+    /// `enable_health_check_routing`: those whose health check failed are asked last.
+    pub health_check_routing: bool,
+    /// `health_check_ignore_transient_errors`: 408 and 429 do not fail a health check.
+    pub health_check_ignore_transient: bool,
+    /// `health_check_staleness_threshold`: how long a health check's word holds.
+    pub health_check_staleness: Option<Duration>,
+    /// `provider_budget_config`: money per provider, by name.
+    pub provider_budgets: List<(Text, Budget)>,
     /// `enable_tag_filtering`.
     pub tag_filtering: bool,
     /// `tag_filtering_match_any`.
@@ -737,6 +773,8 @@ pub struct General {
     pub background_health_checks: bool,
     /// `health_check_interval`.
     pub health_check_interval: Duration,
+    /// Health checks at once (`health_check_concurrency`).
+    pub health_check_concurrency: Option<u32>,
     /// Requests at once per deployment without a limit of its own (`max_parallel_requests`).
     pub max_parallel_requests: Option<u32>,
     /// Requests at once in all (`global_max_parallel_requests`).
@@ -751,6 +789,8 @@ pub struct General {
     pub always_include_stream_usage: bool,
     /// `allow_client_side_credentials`.
     pub allow_client_credentials: bool,
+    /// `expose_fallback_errors_to_caller`.
+    pub expose_fallback_errors: bool,
     /// `dangerously_allow_mock_testing_request_params`.
     pub allow_mock_testing: bool,
     /// `forward_client_headers_to_llm_api`.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pointsman_routes::diagnostic::Severity;
 use pointsman_routes::table::{
-    CacheKind, Capabilities, Credential, Deployment, Group, KeyRef, Mock, Piece, Priced, Routes,
-    Secret, Strategy, Target, Value, Window,
+    Backoff, CacheKind, Capabilities, Credential, Deployment, DeploymentId, Group, GroupId, Jitter,
+    KeyRef, Mock, Piece, Priced, Queue, Routes, Secret, Strategy, Target, Value, Window,
 };
 use pointsman_routes::usd::Usd;
 use pointsman_routes::{Loaded, load, load_file};
@@ -580,4 +580,115 @@ fn a_name_of_other_letters_is_looked_up_like_any() {
             format!("model_list:\n- {{model_name: a, litellm_params: {{model: \"{model}\"}}}}\n");
         let _ = load("x.yaml", &text);
     }
+}
+
+#[test]
+fn pauses_deadlines_and_queues_are_read() {
+    let read = groups(
+        &["a", "b"],
+        "router_settings:\n  backoff: {base: 1s, factor: 3, max: 20, jitter: none}\n  \
+         ttft_timeout: 0.5\n  model_group_ttft_timeout: {b: 2s}\n  hedge_after: 800ms\n  \
+         queue: {size: 5, timeout: 2}\n  default_priority: 3\n  default_max_parallel_requests: 7\n",
+    );
+    let router = &read.router;
+    let backoff = Backoff {
+        base: Duration::from_secs(1),
+        factor: 3.0,
+        max: Duration::from_secs(20),
+        jitter: Jitter::None,
+    };
+    assert_eq!(router.backoff, backoff);
+    let half = Some(Duration::from_millis(500));
+    assert_eq!(router.ttft_timeout, half);
+    let own = |name| group(&read, name).ttft_timeout;
+    assert_eq!((own("a"), own("b")), (None, Some(Duration::from_secs(2))));
+    assert_eq!(router.hedge_after, Some(Duration::from_millis(800)));
+    let queue = Queue {
+        size: 5,
+        timeout: Duration::from_secs(2),
+    };
+    assert_eq!(router.queue, queue);
+    assert_eq!(
+        (router.default_priority, router.default_parallel),
+        (Some(3), Some(7))
+    );
+    let own = one("model: openai/gpt-4o, ttft_timeout: 500ms", "");
+    assert_eq!(own.ttft_timeout, half);
+    assert_eq!(groups(&["a"], "").router.backoff, Backoff::DEFAULT);
+}
+
+#[test]
+fn health_checks_stand_in_either_section() {
+    for section in ["router_settings", "general_settings"] {
+        let rest = format!(
+            "{section}: {{enable_health_check_routing: true, \
+             health_check_ignore_transient_errors: true, health_check_staleness_threshold: 90}}\n"
+        );
+        let router = groups(&["a"], &rest).router;
+        assert!(router.health_check_routing && router.health_check_ignore_transient);
+        assert_eq!(router.health_check_staleness, Some(Duration::from_secs(90)));
+    }
+    let deployment = one(
+        "model: openai/gpt-4o",
+        "    model_info: {health_check_max_tokens: 1, disable_background_health_check: true}\n",
+    );
+    assert_eq!(deployment.health_check_max_tokens, Some(1));
+    assert!(deployment.health_check_off);
+}
+
+#[test]
+fn budgets_of_providers_have_litellms_names_or_those_of_other_budgets() {
+    let routes = groups(
+        &["a"],
+        "router_settings:\n  provider_budget_config:\n    openai: {budget_limit: 0.3, time_period: \
+         1d}\n    groq: {max_budget: 5, budget_duration: 1mo}\n",
+    );
+    let found: Vec<_> = routes
+        .router
+        .provider_budgets
+        .iter()
+        .map(|(name, budget)| (&**name, budget.max, budget.window))
+        .collect();
+    let (cheap, dear) = (
+        Usd::from_decimal("0.3").unwrap(),
+        Usd::from_decimal("5").unwrap(),
+    );
+    assert_eq!(
+        found,
+        [
+            ("groq", dear, Some(Window::Months(1))),
+            ("openai", cheap, Some(Window::Seconds(86_400))),
+        ]
+    );
+}
+
+#[test]
+fn a_rule_names_deployments_by_id_model_or_provider() {
+    let text = "model_list:\n\
+        - {model_name: a, litellm_params: {model: openai/gpt-4o}, model_info: {id: one}}\n\
+        - {model_name: a, litellm_params: {model: openai/gpt-4o-mini}, model_info: {id: two}}\n\
+        - {model_name: a, litellm_params: {model: groq/llama-3.3-70b-versatile}, model_info: {id: three}}\n\
+        rules:\n\
+        - when: {model: a, key: alice, team: [red, blue], user: u1, tags: [paid], metadata: {tier: premium, level: 3, trial: true}}\n  prefer: [two, openai]\n  else: groq/llama-3.3-70b-versatile\n\
+        - prefer: groq\n";
+    let rules = routes(text).rules;
+    let [first, last] = &*rules else {
+        panic!("{rules:#?}")
+    };
+    let ids = |list: &[DeploymentId]| list.iter().map(|id| id.0).collect::<Vec<_>>();
+    assert_eq!(
+        (ids(&first.prefer), ids(&first.otherwise)),
+        (vec![1, 0], vec![2])
+    );
+    assert_eq!(*first.groups, [GroupId(0)]);
+    let words = |list: &[std::borrow::Cow<'static, str>]| list.join(",");
+    let asked = [&first.keys, &first.teams, &first.users, &first.tags].map(|list| words(list));
+    assert_eq!(asked, ["alice", "red,blue", "u1", "paid"]);
+    let metadata: Vec<_> = first.metadata.iter().map(|(k, v)| (&**k, &**v)).collect();
+    assert_eq!(
+        metadata,
+        [("level", "3"), ("tier", "premium"), ("trial", "true")]
+    );
+    assert!(last.groups.is_empty());
+    assert_eq!(ids(&last.prefer), [2]);
 }

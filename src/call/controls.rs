@@ -34,6 +34,8 @@ pub struct Controls {
     pub max_fallbacks: Option<u32>,
     /// `disable_fallbacks`.
     pub no_fallbacks: bool,
+    /// `include_fallback_errors`, where the file lets callers see them.
+    pub tell_errors: bool,
     /// A failure that is acted out.
     pub rehearsal: Option<Rehearsal>,
 }
@@ -83,6 +85,8 @@ impl Controls {
             num_retries: retries.map(|count| count.min(most)),
             max_fallbacks: reader.count(Field::MaxFallbacks)?,
             no_fallbacks: reader.switch(Field::DisableFallbacks)?,
+            tell_errors: reader.switch(Field::IncludeFallbackErrors)?
+                && live.routes().general.expose_fallback_errors,
             rehearsal: reader.rehearsal()?,
         };
         Ok(Some(Box::new(controls)))
@@ -99,6 +103,7 @@ fn is_ours(field: Field) -> bool {
                 | Field::NumRetries
                 | Field::MaxFallbacks
                 | Field::DisableFallbacks
+                | Field::IncludeFallbackErrors
         )
 }
 

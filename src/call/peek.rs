@@ -84,6 +84,7 @@ mod field {
             ContentPolicyFallbacks = "content_policy_fallbacks",
             DisableFallbacks = "disable_fallbacks",
             MaxFallbacks = "max_fallbacks",
+            IncludeFallbackErrors = "include_fallback_errors",
             NumRetries = "num_retries",
             MaxRetries = "max_retries",
             Timeout = "timeout",

@@ -36,6 +36,8 @@ pub struct Left {
     pub class: &'static str,
     /// The status that stands for the failure.
     pub status: StatusCode,
+    /// What the caller would have been told of it, if it wants to know.
+    pub error: Option<Box<str>>,
 }
 
 /// A call that was answered.

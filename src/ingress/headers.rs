@@ -1,5 +1,6 @@
 //! LiteLLM's response headers.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -42,6 +43,7 @@ names! {
     FALLBACKS = "x-litellm-attempted-fallbacks";
     MAX_RETRIES = "x-litellm-max-retries";
     MAX_FALLBACKS = "x-litellm-max-fallbacks";
+    FALLBACK_ERRORS = "x-litellm-fallback-errors";
     ATTEMPTS = "x-pointsman-attempts";
     SOURCE = "x-pointsman-error-source";
 }
@@ -164,6 +166,12 @@ pub fn push_trail(
     headers.insert(FALLBACKS, trail.fallbacks.into());
     headers.insert(MAX_RETRIES, trail.max_retries.into());
     headers.insert(MAX_FALLBACKS, trail.max_fallbacks.into());
+    if answered_by.is_some()
+        && trail.fallbacks > 0
+        && let Some(errors) = fallback_errors(call, trail)
+    {
+        headers.insert(FALLBACK_ERRORS, errors);
+    }
     let end = answered_by.map(|id| answered(call.live.endpoint(id)));
     let room = MAX_ATTEMPTS.saturating_sub(end.as_deref().map_or(0, str::len));
     let mut told = String::new();
@@ -188,6 +196,61 @@ pub fn push_trail(
     if let Ok(told) = HeaderValue::from_str(&told) {
         headers.insert(ATTEMPTS, told);
     }
+}
+
+/// Longest list of errors that is told, and longest message in it.
+const MAX_ERRORS: usize = 4_096;
+const MAX_MESSAGE: usize = 512;
+
+/// The last error of each group that a fallback stood in for, as a JSON list, if the caller wants
+/// to know.
+fn fallback_errors(call: &Call, trail: &Trail) -> Option<HeaderValue> {
+    let answered = call.group();
+    let last = |at: usize| {
+        let group = trail.left[at].group;
+        group != answered
+            && trail
+                .left
+                .get(at + 1)
+                .is_none_or(|next| next.group != group)
+    };
+    let mut told = String::from("[");
+    for at in (0..trail.left.len()).filter(|at| last(*at)) {
+        let left = &trail.left[at];
+        let message: String = left.error.as_deref()?.chars().take(MAX_MESSAGE).collect();
+        let one = serde_json::json!({
+            "message": message,
+            "type": left.class,
+            "param": null,
+            "code": left.status.as_str(),
+        });
+        let one = ascii(&one.to_string());
+        if told.len() + one.len() > MAX_ERRORS {
+            break;
+        }
+        if told.len() > 1 {
+            told.push_str(", ");
+        }
+        told.push_str(&one);
+    }
+    told.push(']');
+    HeaderValue::try_from(told).ok()
+}
+
+/// JSON whose letters beyond ASCII are written as escapes, so that any client reads it.
+fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if letter.is_ascii() {
+            text.push(letter);
+        } else {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
 }
 
 /// In place of a deployment's id where there was none to be asked.

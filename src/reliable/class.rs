@@ -13,7 +13,7 @@
 
 use pointsman_routes::table::RetryPolicy;
 
-use crate::error::{Failure, NoDeployment, Rehearsal, UpstreamFault, UpstreamKind};
+use crate::error::{Failure, NoDeployment, Rehearsal};
 pub use crate::routing::class::Class;
 
 /// Whom another attempt may go to.
@@ -48,10 +48,7 @@ pub const fn again(class: Class) -> Again {
 /// The class of a failure; `None` if no deployment of the group could be asked.
 pub fn of(failure: &Failure) -> Option<Class> {
     match failure {
-        Failure::Upstream(fault) => match Class::of(failure) {
-            Some(Class::BadRequest) => Some(special(fault).unwrap_or(Class::BadRequest)),
-            class => class,
-        },
+        Failure::Upstream(_) => Class::of(failure),
         Failure::NoDeployment {
             why: NoDeployment::Window { .. },
             ..
@@ -74,62 +71,4 @@ pub fn of(failure: &Failure) -> Option<Class> {
 pub fn told(class: Class, policies: [Option<RetryPolicy>; 2]) -> Option<u32> {
     let mut told = policies.into_iter().flatten();
     told.find_map(|policy| class.in_policy(&policy))
-}
-
-/// What providers say of a prompt that is too long. LiteLLM's list, by provider, in lower case.
-const WINDOW: &[&str] = &[
-    // OpenAI, Azure and those who copy them
-    "context_length_exceeded",
-    "maximum context length",
-    "string too long. expected a string with maximum length",
-    "model's maximum context limit",
-    "is longer than the model's context length",
-    "input tokens exceed the configured limit",
-    // Anthropic
-    "prompt is too long",
-    "exceed context limit",
-    // Bedrock
-    "too many input tokens",
-    "expected maxlength",
-    "input is too long",
-    "prompt: length: 1..",
-    // Gemini and Vertex AI
-    "exceeds the maximum number of tokens",
-    // Cohere, Together, Groq, Fireworks, vLLM
-    "too many tokens",
-    "`inputs` tokens + `max_new_tokens` must be",
-    "reduce the length of the messages",
-    "input length and `max_tokens` exceed",
-    "exceeds the available context size",
-    "context window",
-];
-
-/// What providers say of content that they refuse.
-const POLICY: &[&str] = &[
-    "content_policy_violation",
-    "content management policy",
-    "your request was rejected as a result of our safety system",
-    "your task failed as a result of our safety system",
-    "the response was filtered",
-    "responsibleaipolicyviolation",
-    "output blocked by content filtering policy",
-    "content_filter_policy",
-    "blocked by our content filter",
-];
-
-/// The two kinds of 400 that have fallbacks of their own.
-fn special(fault: &UpstreamFault) -> Option<Class> {
-    if !matches!(fault.kind, UpstreamKind::Status(status) if matches!(status.as_u16(), 400 | 413 | 422))
-    {
-        return None;
-    }
-    let said = fault.message.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|words| said.contains(words));
-    if says(WINDOW) {
-        Some(Class::ContextWindow)
-    } else if says(POLICY) {
-        Some(Class::ContentPolicy)
-    } else {
-        None
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::response::Parts;
 use pointsman_layers::BoxError;
-use pointsman_layers::retry::{self, Attempt, Backoff, Policy, Seen, Timing, Verdict};
+use pointsman_layers::retry::{self, Attempt, Policy, Seen, Timing, Verdict};
 use pointsman_routes::table::{DeploymentId, Target};
 use smallvec::SmallVec;
 
@@ -196,10 +196,19 @@ impl Course {
             },
             class: failure.class(),
             status: failure.status(),
+            error: self
+                .tells_errors()
+                .then(|| failure.to_string().into_boxed_str()),
         });
         if asked.is_some() {
             noted.failed = Some(failure.clone());
         }
+    }
+
+    /// Whether the caller wants to know what led to a fallback.
+    fn tells_errors(&self) -> bool {
+        let controls = self.call.controls.as_deref();
+        controls.is_some_and(|controls| controls.tell_errors)
     }
 
     /// Another attempt at the same group, if the class and the counts allow it and there is time:
@@ -304,8 +313,10 @@ impl Course {
     /// The time before those are asked again who were asked already: what the provider says, if it
     /// is not too long, else one that grows, and not less than the file says.
     fn pause(&self, failure: &Failure) -> Duration {
-        let header = failure.retry_after();
-        let told = header.as_ref().and_then(crate::routing::class::wait);
+        let told = match failure {
+            Failure::Upstream(fault) => fault.told.after,
+            _ => None,
+        };
         if let Some(told) = told.filter(|told| !told.is_zero() && *told <= LONGEST_WAIT) {
             return told;
         }
@@ -315,11 +326,9 @@ impl Course {
             Target::Deployment(_) => None,
         };
         let least = of_group.unwrap_or(routes.router.retry_after);
-        // Half of it is chance, so that those who failed together do not come again together.
-        let backoff = Backoff::default();
-        let here = self.retries.saturating_add(1);
-        let drawn = backoff.pause(here, fastrand::u64(..)) / 2;
-        (backoff.bound(here) / 2 + drawn).max(least)
+        let again = self.retries.saturating_add(1);
+        let pause = routes.router.backoff.pause(again, fastrand::f64());
+        pause.max(least)
     }
 
     /// Those of the next `order`, who stand in for the others as a fallback does, whatever the

@@ -18,6 +18,7 @@ mod journey;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,6 +45,19 @@ const RETRIES_SAVED: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct Reliable<S> {
     retry: Retry<Carrier<S>, Rules>,
+    abandoned: Option<Abandoned>,
+}
+
+/// Who is told of the attempts of calls that were given up from outside.
+#[derive(Clone)]
+struct Abandoned(Arc<Told>);
+
+type Told = dyn Fn(&Arc<Call>, &Trail) + Send + Sync;
+
+impl fmt::Debug for Abandoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Abandoned")
+    }
 }
 
 impl<S> Reliable<S> {
@@ -53,7 +67,16 @@ impl<S> Reliable<S> {
             .budget(RetryBudget::new(RETRY_SHARE, RETRIES_SAVED));
         Self {
             retry: layer.layer(Carrier::new(inner)),
+            abandoned: None,
         }
+    }
+
+    /// Tells `told` of each call whose future is dropped, as a caller's that goes away is, and of the
+    /// attempts that had failed by then. Of all others the trail tells.
+    #[must_use]
+    pub fn on_abandon(mut self, told: impl Fn(&Arc<Call>, &Trail) + Send + Sync + 'static) -> Self {
+        self.abandoned = Some(Abandoned(Arc::new(told)));
+        self
     }
 }
 
@@ -77,6 +100,7 @@ where
         ResponseFuture {
             attempts: self.retry.call(errand),
             notes,
+            abandoned: self.abandoned.clone(),
         }
     }
 }
@@ -90,6 +114,20 @@ pin_project! {
         #[pin]
         attempts: retry::ResponseFuture<Carrier<S>, Errand, Journey, Carried<B>>,
         notes: Notes,
+        abandoned: Option<Abandoned>,
+    }
+
+    impl<S, B> PinnedDrop for ResponseFuture<S, B>
+    where
+        S: Service<Leg, Response = Answer<B>, Error = Failure>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(Abandoned(told)) = this.abandoned.take() {
+                let noted = this.notes.lock();
+                told(&noted.call, &noted.trail);
+            }
+        }
     }
 }
 
@@ -102,6 +140,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let ended = ready!(this.attempts.poll(cx));
+        *this.abandoned = None;
         let mut notes = this.notes.lock();
         let (call, trail) = (Arc::clone(&notes.call), std::mem::take(&mut notes.trail));
         let error = match ended.map(|response| response.into_body().into_parts().1.take()) {

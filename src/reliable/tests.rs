@@ -81,7 +81,7 @@ impl Script {
             Fate::After(code, after) => {
                 let mut failure = fault(&attempt, status(code), "later");
                 if let Failure::Upstream(fault) = &mut failure {
-                    fault.retry_after = Some(http::HeaderValue::from_static(after));
+                    fault.told.after = Some(Duration::from_secs_f64(after.parse().unwrap()));
                 }
                 return Err(failure);
             }
@@ -262,6 +262,48 @@ async fn the_provider_says_how_long_to_wait() {
         "{:?}",
         script.times()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_grow_as_the_file_says() {
+    let more = "router_settings: {num_retries: 4, backoff: {base: 1, factor: 2, max: 3, jitter: \
+                none}}\n";
+    let fates = [
+        Fate::Status(500),
+        Fate::Status(500),
+        // The provider's word is stronger.
+        Fate::After(503, "10"),
+        Fate::Status(500),
+        Fate::Answer,
+    ];
+    let script = Script::new([("a1", &fates[..])]);
+    ask(&file(&[("a", "a1")], more), "", &script).await.unwrap();
+    assert_eq!(script.times(), [0, 1_000, 3_000, 13_000, 16_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_given_up_leaves_word_of_its_failed_attempts() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
+    let router = Router::seeded(7);
+    let script = Script::new([("a1", &[Fate::Status(500), Fate::Slow(60)][..])]);
+    let inner = service_fn({
+        let script = script.clone();
+        move |attempt| script.clone().meet(attempt)
+    });
+    let reliable = Reliable::new(router.clone(), Routing::new(router, inner))
+        .on_abandon(move |_: &Arc<Call>, trail: &Trail| log.lock().unwrap().push(trail.left.len()));
+    let call = || {
+        let body = r#"{"model":"a","messages":[]}"#;
+        Arc::new(make(&file(&[("a", "a1")], ""), Route::Chat, body))
+    };
+    let asked = reliable.clone().oneshot(call());
+    let waited = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    assert!(waited.is_err());
+    assert_eq!(*told.lock().unwrap(), [1]);
+    // One that came to its end has a trail of its own.
+    reliable.oneshot(call()).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), [1]);
 }
 
 #[tokio::test(start_paused = true)]

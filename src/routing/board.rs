@@ -93,6 +93,8 @@ pub struct Labels {
     pub model: Box<str>,
     /// Who answers.
     pub provider: Box<str>,
+    /// `quota_group`.
+    pub quota: Option<Box<str>>,
 }
 
 /// A model group, as it is chosen from.
@@ -268,6 +270,23 @@ impl Board {
     pub fn deployment(&self, id: &str) -> Option<DeploymentId> {
         let at = self.labels.iter().position(|labels| &*labels.id == id)?;
         u16::try_from(at).ok().map(DeploymentId)
+    }
+
+    /// The others who share a deployment's quota, but for those without whom a group has nobody
+    /// and nowhere to go: asked in vain is better than not asked.
+    pub fn quota_mates(&self, deployment: DeploymentId) -> Vec<DeploymentId> {
+        let Some(quota) = &self.labels(deployment).quota else {
+            return Vec::new();
+        };
+        let alone = |id: DeploymentId| {
+            let mut rows = self.rows.iter().filter(|row| row.is_single());
+            rows.any(|row| !row.fallback && row.seats[0].deployment == id)
+        };
+        let each = (0..=u16::MAX).map(DeploymentId).zip(&self.labels);
+        each.filter(|(id, labels)| *id != deployment && labels.quota.as_ref() == Some(quota))
+            .map(|(id, _)| id)
+            .filter(|id| !alone(*id))
+            .collect()
     }
 
     /// Copies the state of a row's deployments into `seen`, one after the other. Takes no lock,
@@ -481,6 +500,7 @@ impl Labels {
             words: boxed(&deployment.capabilities),
             model: (*deployment.model).into(),
             provider: (*deployment.provider.name).into(),
+            quota: deployment.quota_group.as_deref().map(Into::into),
         }
     }
 }

@@ -1,11 +1,8 @@
 //! The classes of what comes of an attempt.
 
-use std::time::{Duration, SystemTime};
-
-use http::HeaderValue;
 use pointsman_routes::table::RetryPolicy;
 
-use crate::error::{Failure, UpstreamKind};
+use crate::error::{Failure, Special, UpstreamKind};
 
 /// What came of an attempt that gave no good answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,6 +69,11 @@ impl Class {
         let Failure::Upstream(fault) = failure else {
             return None;
         };
+        match fault.special() {
+            Some(Special::ContextWindow) => return Some(Self::ContextWindow),
+            Some(Special::ContentPolicy) => return Some(Self::ContentPolicy),
+            None => {}
+        }
         Some(match fault.kind {
             UpstreamKind::Status(status) => Self::of_status(status.as_u16()),
             UpstreamKind::Unreachable => Self::Connect,
@@ -126,14 +128,4 @@ impl Class {
             Self::Cut => "cut",
         }
     }
-}
-
-/// The time that a `Retry-After` header asks to wait: seconds, or a date.
-pub fn wait(header: &HeaderValue) -> Option<Duration> {
-    let text = header.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }

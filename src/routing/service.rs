@@ -11,6 +11,7 @@ use super::class::Class;
 use super::{Ask, Ended, Router, Ticket};
 use crate::call::{Answer, AnswerBody, Attempt, Call, Ends, StreamOutcome};
 use crate::error::Failure;
+use crate::wire::limits::Told;
 
 /// An attempt that is to be made.
 #[derive(Clone, Debug)]
@@ -97,6 +98,9 @@ fn note<B: Ends>(
             Ok(answer)
         }
         Err(failure) => {
+            if told(&failure).account {
+                ticket.spent_account();
+            }
             ticket.end(failed(&failure, None));
             Err(failure)
         }
@@ -107,10 +111,17 @@ fn failed(failure: &Failure, usage: Option<crate::call::Usage>) -> Ended {
     match Class::of(failure) {
         Some(class) => Ended::Failed {
             class,
-            retry_after: failure.retry_after().as_ref().and_then(super::class::wait),
+            retry_after: told(failure).after,
             usage,
         },
         // Nobody was asked.
         None => Ended::Dropped,
+    }
+}
+
+fn told(failure: &Failure) -> Told {
+    match failure {
+        Failure::Upstream(fault) => fault.told,
+        _ => Told::default(),
     }
 }

@@ -11,7 +11,7 @@ use super::class::Class;
 use super::decide::{Sheet, decide};
 use super::example::{GROUP, config};
 use super::facts::Facts;
-use super::state::{Health, Seen};
+use super::state::{Health, Seen, Why};
 use super::{Ask, Ended, Router, Ticket};
 use crate::call::{Call, Route, Usage, example};
 use crate::error::{Failure, NoDeployment};
@@ -552,4 +552,28 @@ fn boards_can_be_shared_between_threads() {
     is_shared::<Arc<Board>>();
     is_shared::<Router>();
     is_shared::<Ticket>();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spent_account_rests_its_quota_group_unless_nobody_is_left_elsewhere() {
+    let shared = "quota_group: acme";
+    let (router, call) = (Router::seeded(1), call(&[shared, shared, ""], ""));
+    let ended = || Ended::Failed {
+        class: Class::RateLimit,
+        retry_after: Some(seconds(90)),
+        usage: None,
+    };
+    let mut ticket = pick(&router, &call).unwrap();
+    while ticket.deployment() == DeploymentId(2) {
+        ticket = pick(&router, &call).unwrap();
+    }
+    ticket.spent_account();
+    let cooling = ticket.end(ended()).unwrap();
+    assert_eq!(cooling.until.since(router.clock().now()), seconds(90));
+    for at in [0, 1] {
+        assert_eq!(health(&router, &call, at), Health::Cooling(cooling.until));
+    }
+    assert_eq!(health(&router, &call, 2), Health::Up);
+    let whys = [0, 1].map(|at| router.board(&call.live).stats(DeploymentId(at)).why());
+    assert!(whys.contains(&Some(Why::Quota)) && whys.contains(&Some(Why::RateLimited)));
 }

@@ -10,7 +10,7 @@ use super::board::{Board, Seat};
 use super::class::Class;
 use super::cooldown::{Cooling, Place};
 use super::moment::Moment;
-use super::state::{REQUESTS, TOKENS};
+use super::state::{REQUESTS, TOKENS, Why};
 use crate::call::Usage;
 
 /// Seconds that LiteLLM notes for an answer that did not come in time.
@@ -37,6 +37,7 @@ pub enum Ended {
 /// A request at a deployment. It counts in flight until the ticket ends; what was reserved of the
 /// minute's quota is settled then. Dropping it is [`Ended::Dropped`].
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is noted on its own")]
 pub struct Ticket {
     shared: Arc<Shared>,
     board: Arc<Board>,
@@ -48,6 +49,8 @@ pub struct Ticket {
     held: Held,
     answered: bool,
     over: bool,
+    /// Its failure is that of the whole account.
+    account: bool,
     number: u64,
 }
 
@@ -84,6 +87,7 @@ impl Ticket {
             held,
             answered: false,
             over: false,
+            account: false,
             number: booking.number,
         })
     }
@@ -121,6 +125,12 @@ impl Ticket {
             stats.restore();
             stats.end_probe();
         }
+    }
+
+    /// The provider has said that a limit of the whole account is used up: if the deployment rests
+    /// for it, so does everybody of its quota group.
+    pub fn spent_account(&mut self) {
+        self.account = true;
     }
 
     /// Ends it. Gives the cooldown that began with it, if one did.
@@ -188,6 +198,11 @@ impl Ticket {
         let cooling = rules.judge(&tally, class, retry_after, place, now);
         if let Some(cooling) = cooling {
             stats.cool(cooling.until, cooling.why);
+            if self.account && class == Class::RateLimit {
+                for mate in self.board.quota_mates(self.deployment) {
+                    self.board.stats(mate).cool(cooling.until, Why::Quota);
+                }
+            }
         }
         cooling
     }

@@ -12,7 +12,7 @@ use pointsman_routes::table::{DeploymentId, GroupId};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::report::Record;
-use crate::call::Left;
+use crate::call::{Call, Left, Trail};
 
 /// LiteLLM's buckets of latencies, in seconds.
 pub const BUCKETS: [f64; 36] = [
@@ -66,6 +66,12 @@ impl Meter {
     pub fn enter(&self) -> InFlight {
         self.in_flight.increment(1.0);
         InFlight(self.in_flight.clone())
+    }
+
+    /// Counts the failed attempts of a call whose caller went away before there was an answer. The
+    /// call itself is counted when it is reported.
+    pub fn count_abandoned(&self, call: &Call, trail: &Trail) {
+        count_attempts(call, trail);
     }
 
     /// Counts a call that has ended.
@@ -164,12 +170,11 @@ struct Labels {
 
 impl Labels {
     fn of(record: &Record) -> Self {
-        Self::at(record, record.deployment, record.call.group())
+        Self::at(&record.call, record.deployment, record.call.group())
     }
 
     /// Those of one attempt.
-    fn at(record: &Record, deployment: Option<DeploymentId>, group: GroupId) -> Self {
-        let call = &record.call;
+    fn at(call: &Call, deployment: Option<DeploymentId>, group: GroupId) -> Self {
         let names = deployment.map(|id| &call.live.endpoint(id).names);
         let deployment = deployment.map(|id| call.live.deployment(id));
         let text = |value: Option<&str>| value.unwrap_or("None").to_owned();
@@ -271,13 +276,18 @@ fn fault(class: &'static str, status: &str) -> [Label; 2] {
     ]
 }
 
+/// Counts attempts that failed.
+fn count_attempts(call: &Call, trail: &Trail) {
+    for one in trail.left.iter().filter(|one| one.deployment.is_some()) {
+        let labels = Labels::at(call, one.deployment, one.group);
+        labels.count_attempt(one.class, one.status.as_str());
+    }
+}
+
 /// Counts attempts that failed, and fallbacks: those that answered, and those that did not.
 fn count_trail(record: &Record) {
     let (call, left) = (&record.call, &record.trail.left);
-    for one in left.iter().filter(|one| one.deployment.is_some()) {
-        let labels = Labels::at(record, one.deployment, one.group);
-        labels.count_attempt(one.class, one.status.as_str());
-    }
+    count_attempts(call, &record.trail);
     if record.trail.fallbacks == 0 {
         return;
     }
@@ -300,7 +310,7 @@ fn count_trail(record: &Record) {
 }
 
 fn count_fallback(record: &Record, group: GroupId, led: &Left, answered: bool) {
-    let labels = Labels::at(record, None, group);
+    let labels = Labels::at(&record.call, None, group);
     let mut labeled = labels.caller();
     labeled.extend([
         Label::new("requested_model", labels.requested),

@@ -23,7 +23,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use http_body_util::{BodyExt, Limited};
 
@@ -34,6 +34,7 @@ pub use self::relay::Relay;
 use crate::call::{Answer, AnswerBody, Attempt};
 pub use crate::call::{StreamEnd, StreamOutcome};
 use crate::error::{Failure, NoDeployment, UpstreamFault, UpstreamKind};
+use crate::wire::limits::Told;
 
 /// Longest answer that is held, unless the file says otherwise.
 const MAX_RESPONSE_BYTES: u64 = 256 << 20;
@@ -154,7 +155,11 @@ async fn collect(body: Reply, limit: usize) -> Result<bytes::Bytes, UpstreamKind
 /// An answer whose status is no success; its body, as far as it comes, says why.
 async fn refused(attempt: &Attempt, head: &http::response::Parts, body: Reply) -> Failure {
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();
-    openai::response::refused(attempt, head.status, &head.headers, &bytes)
+    let mut failure = openai::response::refused(attempt, head.status, &head.headers, &bytes);
+    if let Failure::Upstream(fault) = &mut failure {
+        fault.told = Told::read(head.status, &head.headers, SystemTime::now());
+    }
+    failure
 }
 
 /// A success without events: an error told with status 200, or nothing that can be read.
@@ -192,6 +197,7 @@ pub(crate) fn fault_of(
         message: call.live.endpoint(id).redact(message).into_owned(),
         param: None,
         retry_after: None,
+        told: Told::default(),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! The shapes of the public protocols: data only, no decisions.
 
 pub mod json;
+pub mod limits;
 pub mod lines;
 pub mod openai;
 pub mod route;

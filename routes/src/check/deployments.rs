@@ -97,6 +97,7 @@ pub(super) fn read(
             .seconds(params, "timeout")
             .or_else(|| reader.seconds(params, "request_timeout")),
         stream_timeout: reader.seconds(params, "stream_timeout"),
+        ttft_timeout: reader.seconds(params, "ttft_timeout"),
         num_retries: reader
             .small(params, "num_retries")
             .or_else(|| reader.small(params, "max_retries")),
@@ -112,6 +113,8 @@ pub(super) fn read(
         team: reader.plain(info, "team_id").map(text),
         health_check_model: reader.plain(info, "health_check_model").map(text),
         health_check_timeout: reader.seconds(info, "health_check_timeout"),
+        health_check_max_tokens: reader.small(info, "health_check_max_tokens"),
+        health_check_off: flag(info, "disable_background_health_check").unwrap_or(false),
         line: entry.mark.line,
         ..Deployment::EMPTY
     };
@@ -547,16 +550,22 @@ fn limits(entry: &Node, params: &Node, reader: &mut Reader<'_>) -> Limits {
 
 /// `max_budget` with `budget_duration`.
 pub(super) fn budget(map: &Node, reader: &mut Reader<'_>) -> Option<Budget> {
-    let window = reader.window(map, "budget_duration");
-    let Some(max) = reader.dollars(map, "max_budget") else {
-        if let Some(entry) = map
-            .entry("budget_duration")
-            .filter(|_| map.get("max_budget").is_none())
-        {
+    within(map, ("max_budget", "budget_duration"), reader)
+}
+
+/// An amount and its window, by these names.
+pub(super) fn within(
+    map: &Node,
+    (amount, duration): (&str, &str),
+    reader: &mut Reader<'_>,
+) -> Option<Budget> {
+    let window = reader.window(map, duration);
+    let Some(max) = reader.dollars(map, amount) else {
+        if let Some(entry) = map.entry(duration).filter(|_| map.get(amount).is_none()) {
             reader.findings.warning(
                 entry.mark,
-                "`budget_duration` without `max_budget` limits nothing",
-                Some("add `max_budget`, in US dollars".into()),
+                format!("`{duration}` without `{amount}` limits nothing"),
+                Some(format!("add `{amount}`, in US dollars")),
             );
         }
         return None;

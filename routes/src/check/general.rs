@@ -56,6 +56,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> General {
         health_check_interval: reader
             .seconds(map, "health_check_interval")
             .unwrap_or(default.health_check_interval),
+        health_check_concurrency: reader.small(map, "health_check_concurrency"),
         max_parallel_requests: reader.small(map, "max_parallel_requests"),
         global_max_parallel_requests: reader.small(map, "global_max_parallel_requests"),
         max_request_bytes: megabytes(map, "max_request_size_mb", reader),
@@ -63,6 +64,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> General {
         key_header: reader.plain(map, "litellm_key_header_name").map(text),
         always_include_stream_usage: flag(map, "always_include_stream_usage").unwrap_or(false),
         allow_client_credentials: flag(map, "allow_client_side_credentials").unwrap_or(false),
+        expose_fallback_errors: flag(map, "expose_fallback_errors_to_caller").unwrap_or(false),
         allow_mock_testing: flag(map, "dangerously_allow_mock_testing_request_params")
             .unwrap_or(false),
         forward_client_headers: flag(map, "forward_client_headers_to_llm_api").unwrap_or(false),

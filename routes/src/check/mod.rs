@@ -16,6 +16,7 @@ mod models;
 mod names;
 mod read;
 mod router;
+mod rules;
 mod settings;
 mod splits;
 
@@ -51,9 +52,11 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) -> (Routes, Literals) 
         chains::fragment(root, &mut reader);
     } else {
         names::completion_model(root, &mut plan, &mut reader);
+        router::group_deadlines(root, &mut plan, &mut reader);
         chains::apply(root, &mut plan, &mut routing, &mut reader);
         lints::run(root, &plan, &routing, &mut reader);
     }
+    let rules = rules::read(root, &mut plan, &mut reader);
     let carried = carried::read(root, fragment, &mut reader);
     let names = names::table(&plan, &mut reader);
 
@@ -67,6 +70,7 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) -> (Routes, Literals) 
         general,
         keys: Cow::Owned(keys),
         guardrails: Cow::Owned(guardrails),
+        rules: Cow::Owned(rules),
         environment: Cow::Owned(environment),
         carried: Cow::Owned(carried),
     };

@@ -2,11 +2,15 @@
 
 use serde::Deserialize;
 
+use super::deployments::within;
 use super::groups::Plan;
 use super::names::unknown;
-use super::read::{Reader, flag, texts};
+use super::read::{Reader, flag, text, texts};
+use crate::catalog;
 use crate::mask;
-use crate::table::{Redis, RetryPolicy, Router, Strategy, Target};
+use crate::table::{
+    Backoff, Budget, Jitter, Queue, Redis, RetryPolicy, Router, Strategy, Target, Text,
+};
 use crate::yaml::{Content, Entry, Node};
 
 /// Every word for a strategy.
@@ -45,6 +49,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Router {
     let main = root.get("router_settings").unwrap_or(&empty);
     let sister = root.get("router").unwrap_or(&empty);
     let settings = root.get("litellm_settings").unwrap_or(&empty);
+    let general = root.get("general_settings").unwrap_or(&empty);
     let arguments = main.get("routing_strategy_args").unwrap_or(&empty);
     let default = Router::DEFAULT;
 
@@ -59,6 +64,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Router {
         latency_samples: reader.small(arguments, "max_latency_list_size"),
         num_retries: retries(&[main, sister, settings], reader).unwrap_or(default.num_retries),
         retry_after: retry_after.unwrap_or(default.retry_after),
+        backoff: backoff(main, reader),
         allowed_fails: first_of(&[main, sister, settings], |map| {
             reader.small(map, "allowed_fails")
         }),
@@ -72,6 +78,8 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Router {
             .or_else(|| reader.seconds(main, "request_timeout"))
             .or_else(|| reader.seconds(sister, "timeout")),
         stream_timeout: reader.seconds(main, "stream_timeout"),
+        ttft_timeout: reader.seconds(main, "ttft_timeout"),
+        hedge_after: reader.seconds(main, "hedge_after"),
         max_fallbacks: first_of(&[main, settings], |map| reader.small(map, "max_fallbacks"))
             .unwrap_or(default.max_fallbacks),
         retry_policy: policy(main, "retry_policy", reader),
@@ -84,6 +92,19 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Router {
                 .words(main, "optional_pre_call_checks")
                 .iter()
                 .any(|check| check == "enforce_model_rate_limits"),
+        queue: queue(main, reader),
+        default_priority: reader.small(main, "default_priority"),
+        default_parallel: reader.small(main, "default_max_parallel_requests"),
+        health_check_routing: either(main, general, "enable_health_check_routing"),
+        health_check_ignore_transient: either(
+            main,
+            general,
+            "health_check_ignore_transient_errors",
+        ),
+        health_check_staleness: first_of(&[main, general], |map| {
+            reader.seconds(map, "health_check_staleness_threshold")
+        }),
+        provider_budgets: budgets(main, reader).into(),
         tag_filtering: flag(main, "enable_tag_filtering").unwrap_or(false),
         tag_match_any: flag(main, "tag_filtering_match_any").unwrap_or(default.tag_match_any),
         cost_threshold: reader
@@ -99,6 +120,98 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Router {
         ),
         ..default
     }
+}
+
+/// A switch that may stand in two places.
+fn either(main: &Node, other: &Node, name: &str) -> bool {
+    flag(main, name)
+        .or_else(|| flag(other, name))
+        .unwrap_or(false)
+}
+
+fn backoff(main: &Node, reader: &mut Reader<'_>) -> Backoff {
+    let mut backoff = Backoff::DEFAULT;
+    let Some(map) = main.get("backoff").filter(|node| node.is_map()) else {
+        return backoff;
+    };
+    if let Some(base) = reader.seconds(map, "base") {
+        backoff.base = base;
+    }
+    if let Some(max) = reader.seconds(map, "max") {
+        backoff.max = max;
+    }
+    if let Some(factor) = reader.number(map, "factor") {
+        backoff.factor = factor;
+    }
+    if let Some(node) = map.get("jitter")
+        && let Some(word) = reader.plain_of(node, "jitter")
+    {
+        match &*word {
+            "none" => backoff.jitter = Jitter::None,
+            "half" => backoff.jitter = Jitter::Half,
+            "full" => backoff.jitter = Jitter::Full,
+            _ => reader.findings.error(
+                node.mark,
+                format!("no jitter {} is known", mask::quoted(&word)),
+                Some("write none, half or full".into()),
+            ),
+        }
+    }
+    if backoff.max < backoff.base
+        && let Some(entry) = map.entry("max").or_else(|| map.entry("base"))
+    {
+        reader.findings.error(
+            entry.mark,
+            "the longest pause of `backoff` is shorter than the first",
+            Some("`max` is 8 s unless given, `base` 0.5 s".into()),
+        );
+    }
+    backoff
+}
+
+fn queue(main: &Node, reader: &mut Reader<'_>) -> Queue {
+    let mut queue = Queue::DEFAULT;
+    if let Some(map) = main.get("queue").filter(|node| node.is_map()) {
+        queue.size = reader.small(map, "size").unwrap_or(queue.size);
+        queue.timeout = reader.seconds(map, "timeout").unwrap_or(queue.timeout);
+    }
+    queue
+}
+
+/// `provider_budget_config`, sorted by provider.
+fn budgets(main: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Budget)> {
+    let mut found: Vec<(Text, Budget)> = Vec::new();
+    let entries = main.get("provider_budget_config").map(Node::entries);
+    for entry in entries.unwrap_or_default() {
+        if catalog::provider(&entry.name).is_none() {
+            let known = catalog::providers().map(|provider| &*provider.name);
+            let near = reader.findings.nearest(&entry.name, known, 1);
+            reader.findings.error(
+                entry.mark,
+                format!("no provider {} is known", mask::quoted(&entry.name)),
+                near.first().map(|near| format!("did you mean `{near}`?")),
+            );
+            continue;
+        }
+        // LiteLLM's own names, and those of every other budget.
+        let names = [
+            ("budget_limit", "time_period"),
+            ("max_budget", "budget_duration"),
+        ];
+        let budget = names
+            .into_iter()
+            .find_map(|names| within(&entry.value, names, reader));
+        match budget {
+            Some(budget) => found.push((text(&*entry.name), budget)),
+            None => reader.findings.error(
+                entry.value.mark,
+                "a provider's budget without an amount",
+                Some("write `{budget_limit: 100, time_period: 1d}`".into()),
+            ),
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
 }
 
 /// What the first of these maps says.
@@ -344,6 +457,25 @@ pub(super) fn group_policies(root: &Node, plan: &mut Plan, reader: &mut Reader<'
     }
 }
 
+/// `model_group_ttft_timeout`, once the groups are known.
+pub(super) fn group_deadlines(root: &Node, plan: &mut Plan, reader: &mut Reader<'_>) {
+    let router = root.get("router_settings");
+    let Some(map) = router.and_then(|router| router.get("model_group_ttft_timeout")) else {
+        return;
+    };
+    for entry in map.entries() {
+        let deadline = reader.seconds(map, &entry.name);
+        if deadline.is_none() && !entry.value.is_null() {
+            let what = format!("expected a number of seconds, found {}", entry.value.word());
+            reader.findings.error(entry.value.mark, what, None);
+        }
+        match plan.find(&entry.name) {
+            Some(Target::Group(group)) => plan.group_mut(group).ttft_timeout = deadline,
+            _ => unknown(plan, &entry.name, entry.mark, reader),
+        }
+    }
+}
+
 /// Router settings that a fragment cannot place.
 pub(super) const NEEDS_GROUPS: &[&str] = &[
     "fallbacks",
@@ -352,4 +484,5 @@ pub(super) const NEEDS_GROUPS: &[&str] = &[
     "default_fallbacks",
     "model_group_alias",
     "model_group_retry_policy",
+    "model_group_ttft_timeout",
 ];

@@ -12,11 +12,11 @@ use quote::{format_ident, quote};
 
 use crate::catalog;
 use crate::table::{
-    Auth, Budget, Cache, CacheKind, Capabilities, Carried, Credential, Deployment, DeploymentId,
-    Facts, General, Group, GroupId, GuardMode, Guardrail, KeyRef, Limits, LiteralId, LongPrice,
-    Member, Mock, Mode, Name, Pattern, Piece, Price, Priced, Protocol, Provider, Redis,
-    RetryPolicy, Router, Secret, Setting, Settings, StaticKey, Strategy, Target, Value,
-    WeightedAlias, Window,
+    Auth, Backoff, Budget, Cache, CacheKind, Capabilities, Carried, Credential, Deployment,
+    DeploymentId, Facts, General, Group, GroupId, GuardMode, Guardrail, Jitter, KeyRef, Limits,
+    LiteralId, LongPrice, Member, Mock, Mode, Name, Pattern, Piece, Price, Priced, Protocol,
+    Provider, Queue, Redis, RetryPolicy, Router, Rule, Secret, Setting, Settings, StaticKey,
+    Strategy, Target, Value, WeightedAlias, Window,
 };
 use crate::usd::Usd;
 
@@ -110,16 +110,16 @@ macro_rules! integers {
 structs_with_a_default! {
     Group::EMPTY {
         name, members, fallbacks, context_window_fallbacks, content_policy_fallbacks, num_retries,
-        retry_after, retry_policy, strategy,
+        retry_after, retry_policy, strategy, ttft_timeout,
     }
     Member::FIRST { deployment, weight, order, via }
     Deployment::EMPTY {
         id, group, litellm_model, model, provider, api_base, api_key, api_version, organization,
         headers, defaults, options, limits, weight, order, tags, tag_regex, region, timeout,
-        stream_timeout, num_retries, cooldown, budget, price, priced, facts, catalog_name, mock,
+        stream_timeout, ttft_timeout, num_retries, cooldown, budget, price, priced, facts, catalog_name, mock,
         drop_params, additional_drop_params, allowed_openai_params, mirror, quota_group,
         latency_prior, capabilities, access_groups, team, health_check_model, health_check_timeout,
-        line,
+        health_check_max_tokens, health_check_off, line,
     }
     Limits::NONE { rpm, tpm, max_parallel_requests }
     Price::UNKNOWN {
@@ -134,11 +134,14 @@ structs_with_a_default! {
     }
     Router::DEFAULT {
         strategy, sample_ttl, latency_buffer, latency_samples, num_retries, retry_after,
-        allowed_fails, allowed_fails_policy, cooldown, disable_cooldowns, timeout, stream_timeout,
-        max_fallbacks, retry_policy, default_fallbacks, pre_call_checks, optional_pre_call_checks,
-        enforce_limits, tag_filtering, tag_match_any, weighted_aliases, weights, cost_threshold,
+        backoff, allowed_fails, allowed_fails_policy, cooldown, disable_cooldowns, timeout, stream_timeout,
+        ttft_timeout, hedge_after, max_fallbacks, retry_policy, default_fallbacks, pre_call_checks, optional_pre_call_checks,
+        enforce_limits, queue, default_priority, default_parallel, health_check_routing,
+        health_check_ignore_transient, health_check_staleness, provider_budgets, tag_filtering, tag_match_any, weighted_aliases, weights, cost_threshold,
         context_threshold, redis,
     }
+    Backoff::DEFAULT { base, factor, max, jitter }
+    Queue::DEFAULT { size, timeout }
     Settings::DEFAULT {
         request_timeout, drop_params, modify_params, budget, cache, success_callbacks,
         failure_callbacks, service_callbacks, callback_credentials, json_logs, log_level, log_file,
@@ -151,8 +154,9 @@ structs_with_a_default! {
     General::DEFAULT {
         master_key, weak_master_key, permit_weak_master_key, database_url, store_model_in_db,
         alerting, alerting_threshold, background_health_checks, health_check_interval,
+        health_check_concurrency,
         max_parallel_requests, global_max_parallel_requests, max_request_bytes, max_response_bytes,
-        key_header, always_include_stream_usage, allow_client_credentials, allow_mock_testing,
+        key_header, always_include_stream_usage, allow_client_credentials, expose_fallback_errors, allow_mock_testing,
         forward_client_headers, budget_error_status, completion_model,
     }
 }
@@ -167,6 +171,7 @@ structs! {
     StaticKey { key, alias, rpm, tpm, budget, models }
     Guardrail { name, kind, modes, default_on, api_key, api_base, options }
     Carried { path, value }
+    Rule { groups, keys, teams, users, tags, metadata, prefer, otherwise }
 }
 
 wrappers! { GroupId DeploymentId LiteralId Usd }
@@ -192,6 +197,7 @@ enums! {
     CacheKind {
         Local, Disk, Redis, RedisSemantic, ValkeySemantic, QdrantSemantic, S3, Gcs, AzureBlob;
     }
+    Jitter { None, Half, Full; }
     GuardMode { PreCall, DuringCall, PostCall, LoggingOnly; }
 }
 

@@ -100,6 +100,7 @@ fn table(routes: &Routes, file: &str, names: &GroupNames) -> TokenStream {
         general,
         keys,
         guardrails,
+        rules,
         environment,
         carried,
     } = routes;
@@ -132,9 +133,10 @@ fn table(routes: &Routes, file: &str, names: &GroupNames) -> TokenStream {
     list("general", *general == Routes::EMPTY.general, general.code());
     list("keys", keys.is_empty(), keys.code());
     list("guardrails", guardrails.is_empty(), guardrails.code());
+    list("rules", rules.is_empty(), rules.code());
     list("environment", environment.is_empty(), environment.code());
     list("carried", carried.is_empty(), carried.code());
-    let all = beyond("Routes", "EMPTY", 11, &fields);
+    let all = beyond("Routes", "EMPTY", 12, &fields);
     let doc = format!(" The routing table of `{}`.", plain(file));
     quote! {
         #[doc = #doc]

@@ -187,11 +187,15 @@ sections! {
     Credential "credential_list[]" "A named set of credentials that deployments share.";
     Router "router_settings" "How a deployment is chosen, retried and replaced.";
     StrategyArgs "router_settings.routing_strategy_args" "Options of the strategy.";
+    Backoff "router_settings.backoff" "Waits between tries that grow.";
+    Queue "router_settings.queue" "Requests that wait for room at a deployment.";
     Settings "litellm_settings" "Settings of calls, caches, callbacks and budgets.";
     CacheParams "litellm_settings.cache_params" "Where answers are kept.";
     General "general_settings" "Settings of the server.";
     Guardrail "guardrails[]" "A check before, beside or after a call.";
     GuardrailParams "guardrails[].litellm_params" "Which check, and when.";
+    Rule "rules[]" "Whom requests prefer, by who asks and what for.";
+    When "rules[].when" "The conditions of a rule.";
     SisterRouter "router" "The router as some articles write it.";
     Fallback "fallback_config[]" "A group's fallbacks as some articles write them.";
     StaticKey "key_settings[]" "A virtual key declared in the file.";

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use pointsman_routes::catalog;
 use pointsman_routes::table::{
-    Auth, Budget, Cache, CacheKind, Capabilities, Carried, Credential, Deployment, DeploymentId,
-    Facts, General, Group, GroupId, GuardMode, Guardrail, KeyRef, Limits, LiteralId, LongPrice,
-    Member, Mock, Mode, Name, Pattern, Piece, Price, Priced, Protocol, Provider, Redis,
-    RetryPolicy, Router, Routes, Secret, Setting, Settings, StaticKey, Strategy, Target, Text,
-    Value, WeightedAlias, Window,
+    Auth, Backoff, Budget, Cache, CacheKind, Capabilities, Carried, Credential, Deployment,
+    DeploymentId, Facts, General, Group, GroupId, GuardMode, Guardrail, Jitter, KeyRef, Limits,
+    LiteralId, LongPrice, Member, Mock, Mode, Name, Pattern, Piece, Price, Priced, Protocol,
+    Provider, Queue, Redis, RetryPolicy, Router, Routes, Rule, Secret, Setting, Settings,
+    StaticKey, Strategy, Target, Text, Value, WeightedAlias, Window,
 };
 use pointsman_routes::usd::Usd;
 
@@ -80,6 +80,17 @@ pub(crate) fn routes() -> Routes {
             options: vec![(text("language"), Setting::Text(plain("en")))].into(),
         }]
         .into(),
+        rules: vec![Rule {
+            groups: vec![GroupId(0)].into(),
+            keys: texts(&["alice"]),
+            teams: texts(&["red"]),
+            users: texts(&["u1"]),
+            tags: texts(&["paid"]),
+            metadata: vec![(text("tier"), text("premium"))].into(),
+            prefer: vec![DeploymentId(0)].into(),
+            otherwise: vec![DeploymentId(2)].into(),
+        }]
+        .into(),
         environment: vec![
             (text("REGION"), Credential::Plain(plain("eu"))),
             (
@@ -127,6 +138,7 @@ fn group() -> Group {
             cost: 1.0,
             errors: -2.25,
         }),
+        ttft_timeout: Some(Duration::from_secs(3)),
     }
 }
 
@@ -162,6 +174,7 @@ fn deployment() -> Deployment {
         region: Some(text("eu")),
         timeout: Some(Duration::from_secs(30)),
         stream_timeout: Some(Duration::new(1, 5)),
+        ttft_timeout: Some(Duration::from_millis(400)),
         num_retries: Some(1),
         cooldown: Some(Duration::ZERO),
         budget: Some(budget(Some(Window::Seconds(86_400)))),
@@ -207,6 +220,8 @@ fn deployment() -> Deployment {
         team: Some(text("red")),
         health_check_model: Some(text("gpt-4o-mini")),
         health_check_timeout: Some(Duration::from_hours(1)),
+        health_check_max_tokens: Some(1),
+        health_check_off: true,
         line: 3,
     }
 }
@@ -258,6 +273,12 @@ fn router() -> Router {
         latency_samples: Some(10),
         num_retries: 4,
         retry_after: Duration::from_secs(5),
+        backoff: Backoff {
+            base: Duration::from_secs(1),
+            factor: 3.0,
+            max: Duration::from_secs(9),
+            jitter: Jitter::Full,
+        },
         allowed_fails: Some(3),
         allowed_fails_policy: Some(RetryPolicy {
             timeout: Some(1),
@@ -267,12 +288,24 @@ fn router() -> Router {
         disable_cooldowns: true,
         timeout: Some(Duration::from_secs(90)),
         stream_timeout: Some(Duration::from_secs(7)),
+        ttft_timeout: Some(Duration::from_millis(500)),
+        hedge_after: Some(Duration::from_millis(800)),
         max_fallbacks: 3,
         retry_policy: Some(policy()),
         default_fallbacks: vec![Target::Group(GroupId(0))].into(),
         pre_call_checks: false,
         optional_pre_call_checks: texts(&["prompt_caching"]),
         enforce_limits: true,
+        queue: Queue {
+            size: 10,
+            timeout: Duration::from_secs(4),
+        },
+        default_priority: Some(5),
+        default_parallel: Some(50),
+        health_check_routing: true,
+        health_check_ignore_transient: true,
+        health_check_staleness: Some(Duration::from_secs(70)),
+        provider_budgets: vec![(text("openai"), budget(None))].into(),
         tag_filtering: true,
         tag_match_any: false,
         weighted_aliases: vec![WeightedAlias {
@@ -330,6 +363,7 @@ fn general() -> General {
         alerting_threshold: Some(Duration::from_mins(5)),
         background_health_checks: true,
         health_check_interval: Duration::from_secs(30),
+        health_check_concurrency: Some(4),
         max_parallel_requests: Some(100),
         global_max_parallel_requests: Some(1000),
         max_request_bytes: Some(1 << 20),
@@ -337,6 +371,7 @@ fn general() -> General {
         key_header: Some(text("x-key")),
         always_include_stream_usage: true,
         allow_client_credentials: true,
+        expose_fallback_errors: true,
         allow_mock_testing: true,
         forward_client_headers: true,
         budget_error_status: 402,

@@ -128,6 +128,8 @@ pub enum Why {
     Probe,
     /// An administrator said so.
     Told,
+    /// Another deployment met the end of the quota that they share.
+    Quota,
 }
 
 impl Why {
@@ -141,10 +143,11 @@ impl Why {
             Self::Consecutive => "consecutive_failures",
             Self::Probe => "probe_failed",
             Self::Told => "told",
+            Self::Quota => "quota_spent",
         }
     }
 
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::RateLimited,
         Self::Lasting,
         Self::FailureRate,
@@ -152,6 +155,7 @@ impl Why {
         Self::Consecutive,
         Self::Probe,
         Self::Told,
+        Self::Quota,
     ];
 }
 
