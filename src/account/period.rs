@@ -48,33 +48,24 @@ impl Period {
         })
     }
 
-    /// A time from which all of the window that `now` is in has been, and not more than one
-    /// before it: for reading spend that began before the window was known.
-    pub fn began(&self, now: Time) -> Time {
-        let length = match self.window {
-            Window::Total => return Time(0),
-            Window::Seconds(n) => i64::from(n.get()),
-            // Those end by the month and by the week; no month is longer than 31 days.
-            Window::Days(n) if n.get() == 30 => 31 * DAY,
-            Window::Days(n) => i64::from(n.get()) * DAY,
-            Window::Months(n) => i64::from(n.get()) * 31 * DAY,
-        };
-        let end = self.next_reset(now).unix();
-        // The first mark whose next one is the end: the start of the window.
-        let (mut low, mut high) = (end.0.saturating_sub(length), now.unix().0);
-        let same = |at: i64| self.window.next_reset(Unix(at), &Utc) == Some(end);
-        if same(low) {
-            return Time::from(Unix(low.max(0)));
-        }
-        while low + 1 < high {
-            let middle = low + (high - low) / 2;
-            if same(middle) {
-                high = middle;
-            } else {
-                low = middle;
+    /// Start and end of the window that holds at `now`, if one began at `start`, which is not
+    /// after `now`.
+    pub fn window_at(&self, start: Time, now: Time) -> (Time, Time) {
+        let (mut start, mut end) = (start, self.next_reset(start));
+        if let Window::Seconds(length) = self.window {
+            // They follow each other without a gap, and there may have been millions of them.
+            let length = i64::from(length.get());
+            let ago = now.unix().0.saturating_sub(start.unix().0);
+            if end <= now {
+                let seconds = now.unix().0 - ago.min(now.unix().0.rem_euclid(length));
+                start = Time::from(Unix(seconds));
+                end = self.next_reset(start);
             }
         }
-        Time::from(Unix(high.max(0)))
+        while end <= now && end > start {
+            (start, end) = (end, self.next_reset(end));
+        }
+        (start, end)
     }
 }
 
@@ -149,17 +140,23 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_window_is_found() {
-        let now = at("2026-11-21T03:30:00Z");
-        for (text, start) in [
-            ("1h", "2026-11-21T03:00:00Z"),
-            ("1d", "2026-11-21"),
-            ("7d", "2026-11-16"),
-            ("30d", "2026-11-01"),
-            ("monthly", "2026-11-01"),
-            ("5d", "2026-11-21"),
+    fn the_window_that_holds_now_is_found_however_long_ago_the_last_one_began() {
+        let now = at("2026-11-21T03:30:07Z");
+        let last = at("2025-02-03");
+        for (text, start, end) in [
+            ("7s", "2026-11-21T03:30:02Z", "2026-11-21T03:30:09Z"),
+            ("1h", "2026-11-21T03:00:00Z", "2026-11-21T04:00:00Z"),
+            ("1d", "2026-11-21", "2026-11-22"),
+            ("7d", "2026-11-16", "2026-11-23"),
+            ("30d", "2026-11-01", "2026-12-01"),
+            ("monthly", "2026-11-01", "2026-12-01"),
+            ("5d", "2026-11-20", "2026-11-25"),
         ] {
-            assert_eq!(period(text).began(now), at(start), "{text}");
+            assert_eq!(
+                period(text).window_at(last, now),
+                (at(start), at(end)),
+                "{text}"
+            );
         }
     }
 }

@@ -1,3 +1,142 @@
-//! What the layers ask: who holds a key.
+//! Where accounts and spend are kept: in SQLite, in a file of the process's own, or in PostgreSQL,
+//! which replicas share. And the keys that the configuration itself gives.
+//!
+//! Both databases run the same statements, through sqlx's `Any` driver; what differs between them
+//! is in `connect.rs` and `watch.rs`.
+
+mod connect;
+mod read;
+mod record;
+mod report;
+mod schema;
+mod seal;
+mod spend;
+mod watch;
+mod work;
 
 pub mod config;
+
+use std::fmt;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+pub use self::connect::Kind;
+use self::connect::Pools;
+pub use self::read::{Listed, Listing, Order};
+pub use self::record::{Columns, Record};
+pub use self::report::{Daily, Dimension, LogFilter, Sums};
+pub use self::seal::{Seal, Unsealable};
+pub use self::work::{AuditEntry, Fault, StoredModel, Work};
+use crate::account::{Accounts, Asked, Bearer, Change, Down, EndUser, Scope, SpendRow, Spent};
+
+/// An open database. Clones share its connections.
+#[derive(Clone)]
+pub struct Store {
+    pools: Pools,
+    changes: broadcast::Sender<Change>,
+    watcher: Option<Arc<watch::Watcher>>,
+}
+
+/// Changes that a receiver may lag behind by before it is told that it missed some.
+const BACKLOG: usize = 1024;
+
+impl Store {
+    /// Opens what a URL names: `postgresql://…` or `postgres://…`, `sqlite:` and a file's path.
+    pub async fn open(url: &str) -> Result<Self, Down> {
+        match url.split_once(':') {
+            Some(("postgres" | "postgresql", _)) => Self::postgres(url).await,
+            Some(("sqlite", path)) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                Self::sqlite_file(Path::new(path)).await
+            }
+            _ => Err(Down(
+                "its URL begins with neither postgresql: nor sqlite:".to_owned(),
+            )),
+        }
+    }
+
+    /// Opens the SQLite file in a folder; makes both if they are not there.
+    pub async fn sqlite(folder: &Path) -> Result<Self, Down> {
+        Self::sqlite_file(&folder.join("pointsman.db")).await
+    }
+
+    async fn sqlite_file(file: &Path) -> Result<Self, Down> {
+        let pools = Pools::sqlite(file).await?;
+        let (changes, _) = broadcast::channel(BACKLOG);
+        Ok(Self {
+            pools,
+            changes,
+            watcher: None,
+        })
+    }
+
+    /// Connects to PostgreSQL and begins to listen for what other replicas change.
+    pub async fn postgres(url: &str) -> Result<Self, Down> {
+        let pools = Pools::postgres(url).await?;
+        let (changes, _) = broadcast::channel(BACKLOG);
+        let watcher = watch::Watcher::start(url, changes.clone()).await?;
+        Ok(Self {
+            pools,
+            changes,
+            watcher: Some(Arc::new(watcher)),
+        })
+    }
+
+    /// Which database it is.
+    pub fn kind(&self) -> Kind {
+        self.pools.kind
+    }
+
+    /// Whether the database answers now.
+    pub async fn answers(&self) -> bool {
+        let asked = sqlx::query("SELECT 1").execute(&self.pools.read).await;
+        asked.is_ok()
+    }
+
+    /// Ends the connections; statements under way may end first.
+    pub async fn close(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.stop();
+        }
+        self.pools.read.close().await;
+        self.pools.write.close().await;
+    }
+}
+
+impl fmt::Debug for Store {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("kind", &self.pools.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Accounts for Store {
+    fn bearer<'a>(&'a self, hash: &'a str) -> Asked<'a, Option<Arc<Bearer>>> {
+        Box::pin(self.read_bearer(hash))
+    }
+
+    fn end_user<'a>(&'a self, id: &'a str) -> Asked<'a, Option<Arc<EndUser>>> {
+        Box::pin(async move { Ok(self.filled::<EndUser>(id).await?.map(Arc::new)) })
+    }
+
+    fn spent<'a>(&'a self, scopes: &'a [Scope]) -> Asked<'a, Vec<Spent>> {
+        Box::pin(self.read_spent(scopes))
+    }
+
+    fn append<'a>(&'a self, rows: &'a [SpendRow]) -> Asked<'a, usize> {
+        let append: Pin<Box<dyn Future<Output = _> + Send + 'a>> = Box::pin(self.write_rows(rows));
+        append
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,9 @@ pub struct Gateway {
     address: SocketAddr,
 }
 
+/// Where the gateway keeps its database, unless a test says otherwise: in its own folder.
+const DATA: &str = "POINTSMAN_DATA_DIR";
+
 /// The setup of the binary that cargo built for this test.
 #[macro_export]
 macro_rules! gateway {
@@ -105,7 +108,12 @@ impl Setup {
         if let Some(port) = port {
             arguments.extend(["--port".into(), port.to_string()]);
         }
-        let process = Process::start(&self.binary, &arguments, &self.environment);
+        let mut environment = self.environment;
+        if !environment.iter().any(|(name, _)| name == DATA) {
+            let data = folder.path().join("data").display().to_string();
+            environment.push((DATA.into(), data));
+        }
+        let process = Process::start(&self.binary, &arguments, &environment);
         (process.expect("the binary of this build"), folder)
     }
 }

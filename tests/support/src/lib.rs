@@ -14,6 +14,7 @@
 pub mod canned;
 pub mod client;
 pub mod gateway;
+pub mod postgres;
 pub mod process;
 pub mod scene;
 pub mod sse;
@@ -21,6 +22,7 @@ pub mod upstream;
 
 pub use client::{Answer, Client, Streamed};
 pub use gateway::{Gateway, Setup};
+pub use postgres::Postgres;
 pub use upstream::Upstream;
 pub use upstream::record::{Outcome, Seen};
 pub use upstream::reply::{Content, Ending, LineEnd, Pieces, Reply, Usage};
