@@ -30,6 +30,7 @@ use crate::live::Handle;
 use crate::reliable::Reliable;
 use crate::routing::{Router, Routing};
 use crate::spend::report::Reporter;
+use crate::store::Store;
 use crate::store::config::ConfigKeys;
 use crate::upstream::Upstream;
 
@@ -38,6 +39,8 @@ use crate::upstream::Upstream;
 pub struct Gateway {
     /// The table in force.
     pub live: Handle,
+    /// Where keys and spend are kept, if they are.
+    pub store: Option<Store>,
     /// Who asks the deployments.
     pub upstream: Upstream,
     /// Who counts.

@@ -4,6 +4,7 @@ mod explain;
 mod logging;
 mod serve;
 mod source;
+mod store;
 mod tls;
 mod tools;
 
@@ -102,6 +103,13 @@ struct ServeArgs {
         requires = "ssl_certfile_path"
     )]
     ssl_keyfile_path: Option<PathBuf>,
+    /// Where keys and spend are kept if the config names no database; made if it is not there.
+    #[arg(
+        long = "data-dir",
+        visible_alias = "data_dir",
+        env = "POINTSMAN_DATA_DIR"
+    )]
+    data_dir: Option<PathBuf>,
     /// Log more.
     #[arg(long)]
     debug: bool,

@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use super::ServeArgs;
 use super::logging::{self, Level};
 use super::source::{self, Source, Stamp};
+use super::store;
 use super::tls::Certificate;
 
 /// How often the files are looked at for changes.
@@ -127,8 +128,10 @@ async fn serve(
     let origin = read.live.origin().to_owned();
     let groups = read.live.routes().groups.len();
     let live = Handle::new(read.live);
+    let store = store::open(args.data_dir.as_deref(), &live.load()).await?;
     let draining = Draining::default();
     let gateway = Gateway {
+        store: store.clone(),
         live: live.clone(),
         upstream: Upstream::new(Client::new()),
         reporter: reporter.clone(),
@@ -178,6 +181,9 @@ async fn serve(
     };
     if cut > 0 {
         tracing::warn!(connections = cut, "some connections were cut");
+    }
+    if let Some(store) = store {
+        store.close().await;
     }
     drop(reporter);
     // The writer ends when the last request's reporter is gone; a cut one may take its with it.

@@ -73,6 +73,18 @@ impl<'a> Environment<'a> {
             .ok()
     }
 
+    /// The URL of the file, else of `DATABASE_URL`.
+    pub(super) fn database_url(
+        &self,
+        routes: &Routes,
+        faults: &mut Vec<BindFault>,
+    ) -> Option<String> {
+        match &routes.general.database_url {
+            Some(url) => self.secret(url, "general_settings.database_url", faults),
+            None => self.get("DATABASE_URL"),
+        }
+    }
+
     pub(super) fn credential(
         &self,
         credential: &Credential,

@@ -26,6 +26,8 @@ pub struct Live {
     table: Table,
     endpoints: Box<[Endpoint]>,
     master: Option<MasterKey>,
+    database: Option<String>,
+    salt: Option<String>,
     origin: String,
     since: Instant,
     generation: u64,
@@ -63,6 +65,8 @@ impl Live {
         let routes = table.routes();
         let environment = Environment::new(routes, literals, env, &mut faults);
         let master = environment.master_key(routes, &mut faults);
+        let database = environment.database_url(routes, &mut faults);
+        let salt = environment.get("LITELLM_SALT_KEY");
         let endpoints = routes
             .deployments
             .iter()
@@ -74,6 +78,8 @@ impl Live {
                 table,
                 endpoints,
                 master,
+                database,
+                salt,
                 origin,
                 since: Instant::now(),
                 generation,
@@ -106,6 +112,17 @@ impl Live {
     /// The administrator's key, if there is one.
     pub fn master_key(&self) -> Option<&MasterKey> {
         self.master.as_ref()
+    }
+
+    /// The database's URL, which may hold a password: of the file, else of `DATABASE_URL`.
+    pub fn database_url(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// What secrets at rest are sealed with: `LITELLM_SALT_KEY`, or the master key without one.
+    pub fn salt(&self) -> Option<&[u8]> {
+        let master = self.master.as_ref().map(|master| &master.digest.0[..]);
+        self.salt.as_deref().map(str::as_bytes).or(master)
     }
 
     /// The file that it comes from.
