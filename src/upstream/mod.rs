@@ -9,6 +9,7 @@ pub mod embeddings;
 #[cfg(test)]
 mod example;
 pub mod extras;
+pub mod gemini;
 pub mod jina;
 mod mock;
 pub mod ollama;

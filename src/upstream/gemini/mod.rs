@@ -1,0 +1,177 @@
+//! Google's Gemini: `generateContent` and its neighbours, with an API key or on Vertex AI.
+//!
+//! Sources: Google's API reference for the Gemini API (v1beta) and for Vertex AI (v1beta1), and
+//! Google's guides on function calling, thinking, thought signatures and structured outputs.
+//!
+//! What cannot be said to it is refused or, where it changes nothing in an answer (`user`,
+//! `metadata`, `prompt_cache_key`, …), left out. Lost without a word are:
+//!
+//! - `strict` of a function, names of speakers, `cache_control` and titles of documents;
+//! - `detail` of an image, for models before Gemini 3;
+//! - signatures of thought, since Gemini signs calls and words, and thought that is hidden;
+//! - keywords of JSON Schema that Gemini does not know, and for models before Gemini 2 whatever
+//!   the subset of `OpenAPI` lacks.
+
+mod contents;
+mod embed;
+mod media;
+mod model;
+mod request;
+mod response;
+mod schema;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod told;
+
+use http::StatusCode;
+
+use crate::call::Dialect;
+use crate::call::chat;
+use crate::call::vectors::{EmbedAnswer, EmbedRequest};
+use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
+
+/// Where the model runs, and what differs there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flavour {
+    /// The Gemini API, with a key.
+    Api,
+    /// Vertex AI.
+    Vertex,
+}
+
+/// The Gemini API.
+#[derive(Clone, Copy, Debug)]
+pub struct Gemini;
+
+/// Gemini on Vertex AI. Its base URL ends in project and location.
+#[derive(Clone, Copy, Debug)]
+pub struct OnVertex;
+
+/// The name of a model as a resource of the Gemini API.
+fn resource(model: &str) -> String {
+    if model.starts_with("models/") || model.starts_with("tunedModels/") {
+        model.to_owned()
+    } else {
+        format!("models/{model}")
+    }
+}
+
+/// A name as steps of a path.
+fn in_path(name: &str) -> String {
+    const PLAIN: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~')
+        .remove(b'/')
+        .remove(b'@');
+    percent_encoding::utf8_percent_encode(name, PLAIN).to_string()
+}
+
+fn method(task: Task) -> Option<&'static str> {
+    match task {
+        Task::Chat => Some("generateContent"),
+        Task::Stream => Some("streamGenerateContent?alt=sse"),
+        Task::CountTokens => Some("countTokens"),
+        Task::Embed | Task::Rerank => None,
+    }
+}
+
+impl Protocol for Gemini {
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Gemini)
+    }
+
+    fn path(&self, task: Task, model: &str) -> Option<String> {
+        let method = match task {
+            Task::Embed => "batchEmbedContents",
+            _ => method(task)?,
+        };
+        Some(format!("/v1beta/{}:{method}", in_path(&resource(model))))
+    }
+
+    fn write_chat(&self, ask: &Ask<'_>, chat: &chat::Request) -> Result<Written, Unfit> {
+        request::chat(ask, Flavour::Api, chat)
+    }
+
+    fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
+        response::read(ask.task, body)
+    }
+
+    fn decoder(&self, _: &Ask<'_>) -> Box<dyn Decoder> {
+        decoder()
+    }
+
+    fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
+        embed::write(ask, Flavour::Api, embed)
+    }
+
+    fn read_embed(
+        &self,
+        _: &Ask<'_>,
+        body: &[u8],
+        asked: usize,
+    ) -> Result<EmbedAnswer, Unreadable> {
+        embed::read(Flavour::Api, body, asked)
+    }
+
+    fn told(&self, status: StatusCode, body: &[u8]) -> Told {
+        told::told(Some(status), body)
+    }
+}
+
+impl Protocol for OnVertex {
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Gemini)
+    }
+
+    fn path(&self, task: Task, model: &str) -> Option<String> {
+        let method = match task {
+            Task::Embed => "predict",
+            _ => method(task)?,
+        };
+        // A model of one's own is an endpoint, known by its number.
+        let resource = if !model.is_empty() && model.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("endpoints/{model}")
+        } else {
+            let name = model.strip_prefix("gemini/").unwrap_or(model);
+            format!("publishers/google/models/{}", in_path(name))
+        };
+        Some(format!("/{resource}:{method}"))
+    }
+
+    fn write_chat(&self, ask: &Ask<'_>, chat: &chat::Request) -> Result<Written, Unfit> {
+        request::chat(ask, Flavour::Vertex, chat)
+    }
+
+    fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
+        response::read(ask.task, body)
+    }
+
+    fn decoder(&self, _: &Ask<'_>) -> Box<dyn Decoder> {
+        decoder()
+    }
+
+    fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
+        embed::write(ask, Flavour::Vertex, embed)
+    }
+
+    fn read_embed(
+        &self,
+        _: &Ask<'_>,
+        body: &[u8],
+        asked: usize,
+    ) -> Result<EmbedAnswer, Unreadable> {
+        embed::read(Flavour::Vertex, body, asked)
+    }
+
+    fn told(&self, status: StatusCode, body: &[u8]) -> Told {
+        told::told(Some(status), body)
+    }
+}
+
+/// Reads a stream of either.
+pub fn decoder() -> Box<dyn Decoder> {
+    Box::new(stream::Reader::new())
+}
