@@ -32,12 +32,12 @@ const REMARKS: &[&str] = &[
 ///
 /// What is OpenAI's and not among `known` is lacking; what only speaks of the request is left out
 /// and noted. A null is no value.
-pub fn each(
-    rest: &Map<String, Value>,
+pub fn each<'a>(
+    rest: &'a Map<String, Value>,
     known: &[&str],
     params: &Params<'_>,
     dropped: &mut Vec<&'static str>,
-    mut take: impl FnMut(&str, &Value),
+    mut take: impl FnMut(&'a str, &'a Value),
 ) -> Result<(), Unfit> {
     for (name, value) in rest.iter().filter(|(_, value)| !value.is_null()) {
         let passes = known.contains(&name.as_str())

@@ -2,6 +2,7 @@
 //!
 //! Everything but [`client`] and [`relay`] is pure: no sockets, no clock.
 
+pub mod anthropic;
 pub mod client;
 pub mod cohere;
 pub mod documents;
@@ -18,6 +19,7 @@ pub mod protocol;
 pub mod purpose;
 pub mod relay;
 mod silent;
+mod turns;
 pub mod voyage;
 
 use std::future::Future;

@@ -1,5 +1,6 @@
 //! The shapes of the public protocols: data only, no decisions.
 
+pub mod anthropic;
 pub mod gemini;
 pub mod json;
 pub mod limits;
