@@ -188,6 +188,8 @@ pub struct UpstreamFault {
     pub fallbacks: Vec<String>,
     /// What the provider said, redacted.
     pub message: String,
+    /// What kind of refusal it is, where the provider's protocol tells.
+    pub refusal: Option<Special>,
     /// `param` of the provider's error.
     pub param: Option<String>,
     /// What the provider said of when to come again, as written.
@@ -200,7 +202,9 @@ impl UpstreamFault {
     /// Which of the two refusals with a meaning of their own it is, by what the provider says.
     pub fn special(&self) -> Option<Special> {
         match self.kind {
-            UpstreamKind::Status(status) => Special::of(status, &self.message),
+            UpstreamKind::Status(status) => {
+                self.refusal.or_else(|| Special::of(status, &self.message))
+            }
             _ => None,
         }
     }
@@ -229,6 +233,11 @@ pub enum UpstreamKind {
     Cut,
     /// It fell silent in the middle of its stream for this long.
     Stalled(Duration),
+    /// It was not asked, because its protocol cannot say what the caller asks for.
+    Unfit {
+        /// Whether `drop_params` would help.
+        droppable: bool,
+    },
 }
 
 /// Whose fault a failure is.
@@ -282,8 +291,11 @@ impl Failure {
     }
 
     /// Whose fault it is.
-    pub const fn side(&self) -> Side {
+    pub fn side(&self) -> Side {
         match self {
+            Self::Upstream(fault) if matches!(fault.kind, UpstreamKind::Unfit { .. }) => {
+                Side::Client
+            }
             Self::Request(_) | Self::Denied(_) => Side::Client,
             Self::Upstream(_) => Side::Provider,
             Self::NoDeployment { .. } | Self::Rehearsed { .. } | Self::Internal => Side::Gateway,
@@ -401,6 +413,7 @@ impl UpstreamKind {
             Self::Status(_) | Self::Malformed | Self::TooLarge => StatusCode::BAD_GATEWAY,
             Self::Timeout(_) | Self::Stalled(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Unreachable | Self::Cut => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unfit { .. } => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -409,6 +422,7 @@ impl UpstreamKind {
         match self {
             Self::Timeout(_) | Self::Stalled(_) => "Timeout",
             Self::Unreachable | Self::Cut => "InternalServerError",
+            Self::Unfit { droppable: true } => "UnsupportedParamsError",
             _ => class_of(self.status()),
         }
     }
@@ -624,6 +638,12 @@ impl fmt::Display for UpstreamFault {
         write!(f, "{class}: {provider}Exception - ")?;
         match self.kind {
             UpstreamKind::Status(_) => f.write_str(message)?,
+            UpstreamKind::Unfit { droppable } => {
+                write!(f, "{provider} {message}")?;
+                if droppable {
+                    f.write_str(". To drop these, set `litellm_settings: drop_params: true`")?;
+                }
+            }
             UpstreamKind::Unreachable => write!(f, "Connection error. {message}")?,
             UpstreamKind::Timeout(after) => {
                 write!(

@@ -10,6 +10,8 @@ pub mod ingress;
 
 pub mod call;
 
+pub mod dialect;
+
 pub mod reliable;
 
 pub mod routing;

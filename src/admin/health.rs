@@ -210,6 +210,7 @@ where
         fallback: None,
         body,
         peek,
+        spoken: crate::call::Spoken::default(),
         wants_usage: false,
         timeout: Some(timeout),
         stream_timeout: None,

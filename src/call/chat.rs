@@ -433,6 +433,28 @@ pub enum Delta {
     Rest(Map<String, Value>),
 }
 
+impl Request {
+    /// Takes what it lacks from `other`: what is asked for, not what is said.
+    pub fn fill(&mut self, other: Self) {
+        macro_rules! fill {
+            ($($field:ident)*) => { $(self.$field = self.$field.take().or(other.$field);)* };
+        }
+        fill! {
+            tool_choice parallel_tool_calls format max_tokens temperature top_p top_k n seed
+            presence_penalty frequency_penalty logprobs top_logprobs reasoning user service_tier
+        }
+        if self.tools.is_empty() {
+            self.tools = other.tools;
+        }
+        if self.stop.is_empty() {
+            self.stop = other.stop;
+        }
+        for (name, value) in other.rest {
+            self.rest.entry(name).or_insert(value);
+        }
+    }
+}
+
 impl Message {
     /// A turn of words.
     pub fn text(role: Role, text: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@ pub mod chat;
 pub mod controls;
 mod ends;
 pub mod peek;
+mod spoken;
 mod trail;
 pub mod vectors;
 
@@ -19,6 +20,7 @@ use pointsman_routes::table::{DeploymentId, GroupId, Target};
 pub use self::controls::{Controls, Hop};
 pub use self::ends::{Ends, OnEnd, StreamEnd, StreamOutcome};
 pub use self::peek::{Field, Peek};
+pub use self::spoken::Spoken;
 pub use self::trail::{Left, Lost, Reached, Trail};
 use crate::live::Live;
 pub use crate::wire::route::{Dialect, Route};
@@ -77,6 +79,8 @@ pub struct Call {
     pub body: Bytes,
     /// What is known of the body.
     pub peek: Peek,
+    /// The body in the one form, once it was read so.
+    pub spoken: Spoken,
     /// The caller wants usage at the end of its stream.
     pub wants_usage: bool,
     /// Deadline of an attempt, if the caller set one.
@@ -178,6 +182,7 @@ impl Call {
             fallback,
             body,
             peek,
+            spoken: Spoken::default(),
             ..self.clone()
         })
     }
@@ -203,6 +208,8 @@ pub struct Answer<S> {
     pub headers: HeaderMap,
     /// From the send to the provider's head.
     pub latency: Duration,
+    /// Parameters of the request that the provider did not get.
+    pub dropped: Vec<Cow<'static, str>>,
     /// What it says.
     pub body: AnswerBody<S>,
 }
@@ -303,6 +310,7 @@ pub(crate) mod example {
             wants_usage: peek.stream && peek.wants_usage(&body),
             body,
             peek,
+            spoken: Spoken::default(),
             timeout: None,
             stream_timeout: None,
             controls: None,

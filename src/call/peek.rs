@@ -42,7 +42,7 @@ macro_rules! fields {
                 match self { $($(Self::$field => Class::$class,)*)* }
             }
 
-            pub(super) fn named(name: &[u8]) -> Option<Self> {
+            pub(crate) fn named(name: &[u8]) -> Option<Self> {
                 $($(const $field: &[u8] = $name.as_bytes();)*)*
                 #[expect(non_upper_case_globals, reason = "one constant per variant")]
                 match name {

@@ -11,7 +11,7 @@ use tower::{Service, ServiceExt};
 
 use super::body::Body;
 use super::{headers, openai, read, respond};
-use crate::call::{Call, Route, Trail};
+use crate::call::{Call, Dialect, Route, Trail};
 use crate::error::Failure;
 use crate::live::Handle;
 use crate::spend::report::Reporter;
@@ -68,7 +68,7 @@ where
         let live = self.live.load();
         let call = match read::read(head, body, live, route, named, id.clone(), arrived).await {
             Ok(call) => call,
-            Err(failure) => return refuse(&failure, &id),
+            Err(failure) => return refuse(&failure, route.dialect(), &id),
         };
         let answer = self.calls.clone().oneshot(Request::new(Arc::clone(&call)));
         match answer.await {
@@ -77,15 +77,15 @@ where
                 let failure = (self.reason)(error.into());
                 self.reporter
                     .report(respond::failed(&call, &failure, Trail::default()));
-                refuse(&failure, &call.id)
+                refuse(&failure, route.dialect(), &call.id)
             }
         }
     }
 }
 
 /// The response to a failure of a request whose key was checked.
-pub(super) fn refuse(failure: &Failure, id: &HeaderValue) -> Response<Body> {
-    let mut response = openai::error(failure);
+pub(super) fn refuse(failure: &Failure, dialect: Dialect, id: &HeaderValue) -> Response<Body> {
+    let mut response = openai::error_in(dialect, failure);
     headers::push_failure(response.headers_mut(), id, failure.side().word());
     response
 }

@@ -46,6 +46,7 @@ names! {
     FALLBACK_ERRORS = "x-litellm-fallback-errors";
     ATTEMPTS = "x-pointsman-attempts";
     SOURCE = "x-pointsman-error-source";
+    DROPPED = "x-pointsman-dropped-params";
 }
 
 /// Tells an nginx in front not to hold events back.
@@ -147,6 +148,24 @@ fn unchanging(call: &Call, endpoint: &Endpoint, streamed: bool) -> HeaderMap {
         headers.insert(COST_MARGIN_PERCENT, NOTHING);
     }
     headers
+}
+
+/// Longest list of parameters that is told.
+const MAX_DROPPED: usize = 1_024;
+
+/// The parameters of the request that the provider did not get.
+pub fn push_dropped(headers: &mut HeaderMap, dropped: &[std::borrow::Cow<'static, str>]) {
+    if dropped.is_empty() {
+        return;
+    }
+    let mut told = dropped.join(", ");
+    if told.len() > MAX_DROPPED {
+        let end = told.floor_char_boundary(MAX_DROPPED);
+        told.truncate(end);
+    }
+    if let Ok(told) = HeaderValue::from_str(&told) {
+        headers.insert(DROPPED, told);
+    }
 }
 
 /// Longest list of attempts that is told.

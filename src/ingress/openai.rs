@@ -6,16 +6,23 @@ use serde::Serialize;
 use super::body::Body;
 use super::headers;
 use super::read::resolve;
+use crate::call::Dialect;
+use crate::dialect;
 use crate::error::{Failure, RequestFault};
 use crate::live::Live;
 
 /// The response to a failure, in OpenAI's shape. An unknown path or method has LiteLLM's own.
 pub fn error(failure: &Failure) -> Response<Body> {
+    error_in(Dialect::OpenAi, failure)
+}
+
+/// The response to a failure, as those who speak the dialect read it.
+pub fn error_in(dialect: Dialect, failure: &Failure) -> Response<Body> {
     let body = match failure {
         Failure::Request(RequestFault::Route | RequestFault::Method(_)) => {
             format!(r#"{{"detail":"{failure}"}}"#).into_bytes()
         }
-        _ => crate::error::openai_body(failure),
+        _ => dialect::error_body(dialect, failure),
     };
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = failure.status();

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use pointsman_routes::table::Mode;
 
-use crate::call::{Call, Controls, Field, Hints, Principal, Route, peek};
+use crate::call::{Call, Controls, Field, Hints, Principal, Route, Spoken, peek};
 use crate::error::{Failure, RequestFault};
 use crate::live::Live;
 
@@ -95,6 +95,7 @@ where
         wants_usage: peek.stream && peek.wants_usage(&body),
         body,
         peek,
+        spoken: Spoken::default(),
         timeout: timeout.map(|timeout| timeout.min(ceiling)),
         stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),
         hints: hints(&head.headers, &live),

@@ -125,6 +125,7 @@ impl Open {
         let mut headers = headers::of_answer(call, endpoint, streamed);
         headers::push_trail(&mut headers, call, &trail, Some(answer.deployment));
         headers::push_provider(&mut headers, &answer.headers, endpoint);
+        headers::push_dropped(&mut headers, &answer.dropped);
         let mut record = Record {
             deployment: Some(answer.deployment),
             status: answer.status,
@@ -162,7 +163,7 @@ impl Open {
             failure,
             trail,
         } = lost;
-        let mut response = refuse(&failure, &call.id);
+        let mut response = refuse(&failure, call.route.dialect(), &call.id);
         headers::push_trail(response.headers_mut(), &call, &trail, None);
         self.reporter.report(failed(&call, &failure, trail));
         response

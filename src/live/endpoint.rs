@@ -25,10 +25,12 @@ pub struct Endpoint {
     pub served: bool,
     /// Where it stands.
     address: Address,
-    /// What shows the key.
-    pub credential: Option<(HeaderName, HeaderValue)>,
+    /// How a request shows whose it is.
+    pub authority: Authority,
     /// Headers of the file.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The file's options for the protocol, by name.
+    options: Vec<(String, String)>,
     /// The model's name as a JSON string, unless it holds a `*`.
     model: Option<Bytes>,
     /// Whether usage may be asked for in streams.
@@ -59,11 +61,22 @@ pub struct Names {
     pub told: [OnceLock<HeaderMap>; 2],
 }
 
+/// How a request shows whose it is.
+#[derive(Clone, Debug)]
+pub enum Authority {
+    /// Not at all.
+    None,
+    /// By this header.
+    Header(HeaderName, HeaderValue),
+}
+
 enum Address {
-    /// One for each route.
-    Fixed([Uri; 3]),
+    /// One for each route of OpenAI's.
+    Fixed(Box<[(Route, Uri)]>),
     /// Azure's for a model with `*`: what stands before the model's name, and behind it by route.
-    ByModel(String, [String; 3]),
+    ByModel(String, Box<[(Route, String)]>),
+    /// What stands before the path, which the protocol makes.
+    Base(String),
     /// Nowhere: the gateway answers itself, or cannot ask.
     None,
 }
@@ -76,9 +89,8 @@ impl Endpoint {
         faults: &mut Vec<BindFault>,
     ) -> Self {
         let provider = &*deployment.provider;
-        let path = |key: &str| format!("model_list[{}].litellm_params.{key}", deployment.id);
-        let served = deployment.mock.is_some()
-            || matches!(provider.protocol, Protocol::OpenAi | Protocol::Azure);
+        let path = |key: &str| path_of(deployment, key);
+        let served = deployment.mock.is_some() || is_spoken(provider.protocol);
 
         let written = |value: &Option<Value>, key: &str, faults: &mut Vec<BindFault>| {
             value
@@ -126,28 +138,12 @@ impl Endpoint {
             }
             shown
         });
-        let mut headers = Vec::new();
-        if let Some(organization) = written(&deployment.organization, "organization", faults)
-            && let Ok(value) = HeaderValue::from_str(&organization)
-        {
-            headers.push((HeaderName::from_static("openai-organization"), value));
-        }
-        for (name, value) in deployment.headers.iter() {
-            let at = path(&format!("extra_headers.{name}"));
-            let Some(text) = environment.credential(value, &at, faults) else {
-                continue;
-            };
-            match (HeaderName::try_from(&**name), HeaderValue::from_str(&text)) {
-                (Ok(name), Ok(mut value)) => {
-                    value.set_sensitive(true);
-                    headers.push((name, value));
-                }
-                _ => faults.push(fault(&at, &"not a header name and value")),
-            }
-            if matches!(credential_kind(value), Kind::Secret) {
-                secrets.push(text);
-            }
-        }
+        let authority = credential.map_or(Authority::None, |(name, value)| {
+            Authority::Header(name, value)
+        });
+        let options = options(deployment, environment, served, &mut secrets, faults);
+        let organization = written(&deployment.organization, "organization", faults);
+        let headers = headers(deployment, organization, environment, &mut secrets, faults);
 
         let timeout = deployment.timeout.or(routes.router.timeout);
         let stream_timeout = deployment.stream_timeout.or(routes.router.stream_timeout);
@@ -155,8 +151,9 @@ impl Endpoint {
         Self {
             served,
             address,
-            credential,
+            authority,
             headers,
+            options,
             model: (!deployment.model.contains('*')).then(|| {
                 let mut literal = Vec::with_capacity(deployment.model.len() + 2);
                 json::push_string(&mut literal, &deployment.model);
@@ -178,17 +175,38 @@ impl Endpoint {
         }
     }
 
-    /// Where to send a request of this route for this model. `None` if the deployment has no
-    /// address.
+    /// Where to send a request of one of OpenAI's routes for this model. `None` if the deployment
+    /// has no such address. Allocates only for Azure's models with a `*`.
     pub fn uri(&self, route: Route, model: &str) -> Option<Uri> {
         match &self.address {
-            Address::Fixed(uris) => Some(uris[route as usize].clone()),
+            Address::Fixed(uris) => by_route(uris, route).cloned(),
             Address::ByModel(before, after) => {
-                let after = &after[route as usize];
+                let after = by_route(after, route)?;
                 format!("{before}{}{after}", in_path(model)).parse().ok()
             }
-            Address::None => None,
+            Address::Base(_) | Address::None => None,
         }
+    }
+
+    /// Where to send a request with this path and query, which the protocol made. What the base
+    /// ends in already is not put there twice. `None` if the deployment has no such address.
+    pub fn below(&self, path: &str) -> Option<Uri> {
+        let Address::Base(base) = &self.address else {
+            return None;
+        };
+        let end = path.find('?').unwrap_or(path.len());
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([end]);
+        let common = ends
+            .filter(|at| *at <= end && base.ends_with(&path[..*at]))
+            .max()
+            .unwrap_or(0);
+        format!("{base}{}", &path[common..]).parse().ok()
+    }
+
+    /// An option of the file for the protocol, such as `aws_region_name`.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let found = self.options.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| &**value)
     }
 
     /// The model's name as a JSON string; `model` is the name, filled.
@@ -226,7 +244,10 @@ impl fmt::Debug for Endpoint {
 
 impl Address {
     fn new(protocol: Protocol, base: &str, model: &str, version: &str) -> Result<Self, String> {
-        let routes = [Route::Chat, Route::Completions, Route::Embeddings].map(Route::path);
+        if !matches!(protocol, Protocol::OpenAi | Protocol::Azure) {
+            check(base)?;
+            return Ok(Self::Base(base.to_owned()));
+        }
         // Azure's newer path has no deployment in it; a base that names the deployment is complete.
         let classic = protocol == Protocol::Azure && !base.contains("/openai/v1");
         let query = if classic {
@@ -234,21 +255,44 @@ impl Address {
         } else {
             String::new()
         };
-        let behind = routes.map(|route| format!("{route}{query}"));
+        let behind = OPENAI_ROUTES.map(|route| (route, format!("{}{query}", route.path())));
         let before = if classic && !base.contains("/openai/deployments/") {
             let deployments = format!("{base}/openai/deployments/");
             if model.contains('*') {
-                check(&format!("{deployments}x{}", behind[0]))?;
-                return Ok(Self::ByModel(deployments, behind));
+                check(&format!("{deployments}x{}", behind[0].1))?;
+                return Ok(Self::ByModel(deployments, behind.into()));
             }
             format!("{deployments}{}", in_path(model))
         } else {
             base.to_owned()
         };
-        let [chat, completions, embeddings] =
-            behind.map(|behind| check(&format!("{before}{behind}")));
-        Ok(Self::Fixed([chat?, completions?, embeddings?]))
+        let uris = behind.iter().map(|(route, behind)| {
+            let uri = check(&format!("{before}{behind}"))?;
+            Ok::<_, String>((*route, uri))
+        });
+        Ok(Self::Fixed(uris.collect::<Result<_, _>>()?))
     }
+}
+
+/// Whether this build speaks a protocol.
+const fn is_spoken(protocol: Protocol) -> bool {
+    matches!(
+        protocol,
+        Protocol::OpenAi
+            | Protocol::Azure
+            | Protocol::Anthropic
+            | Protocol::Gemini
+            | Protocol::Cohere
+            | Protocol::Ollama
+    )
+}
+
+/// The routes that OpenAI's servers have.
+const OPENAI_ROUTES: [Route; 3] = [Route::Chat, Route::Completions, Route::Embeddings];
+
+fn by_route<T>(list: &[(Route, T)], route: Route) -> Option<&T> {
+    let found = list.iter().find(|(known, _)| *known == route);
+    found.map(|(_, value)| value)
 }
 
 fn check(text: &str) -> Result<Uri, String> {
@@ -266,6 +310,63 @@ fn in_path(model: &str) -> String {
         .remove(b'_')
         .remove(b'~');
     percent_encoding::utf8_percent_encode(model, PLAIN).to_string()
+}
+
+/// The file's options for the protocol.
+fn options(
+    deployment: &Deployment,
+    environment: &Environment<'_>,
+    served: bool,
+    secrets: &mut Vec<String>,
+    faults: &mut Vec<BindFault>,
+) -> Vec<(String, String)> {
+    let mut options = Vec::new();
+    for (name, value) in deployment.options.iter().filter(|_| served) {
+        let at = path_of(deployment, name);
+        if let Some(text) = environment.credential(value, &at, faults) {
+            if matches!(credential_kind(value), Kind::Secret) {
+                secrets.push(text.clone());
+            }
+            options.push((name.to_string(), text));
+        }
+    }
+    options
+}
+
+/// The headers of the file.
+fn headers(
+    deployment: &Deployment,
+    organization: Option<String>,
+    environment: &Environment<'_>,
+    secrets: &mut Vec<String>,
+    faults: &mut Vec<BindFault>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers = Vec::new();
+    if let Some(value) = organization.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        headers.push((HeaderName::from_static("openai-organization"), value));
+    }
+    for (name, value) in deployment.headers.iter() {
+        let at = path_of(deployment, &format!("extra_headers.{name}"));
+        let Some(text) = environment.credential(value, &at, faults) else {
+            continue;
+        };
+        match (HeaderName::try_from(&**name), HeaderValue::from_str(&text)) {
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(true);
+                headers.push((name, value));
+            }
+            _ => faults.push(fault(&at, &"not a header name and value")),
+        }
+        if matches!(credential_kind(value), Kind::Secret) {
+            secrets.push(text);
+        }
+    }
+    headers
+}
+
+/// Where a parameter of the entry stands in the file.
+fn path_of(deployment: &Deployment, key: &str) -> String {
+    format!("model_list[{}].litellm_params.{key}", deployment.id)
 }
 
 enum Kind {
@@ -315,4 +416,40 @@ fn shown_base(base: &str) -> &str {
 
 fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_put_behind_the_base_once() {
+        let joined = |base: &str, path: &str| {
+            let mut endpoint = bound();
+            endpoint.address = Address::Base(base.to_owned());
+            endpoint.below(path).unwrap().to_string()
+        };
+        let whole = "https://a.example/v1/messages";
+        for base in [
+            "https://a.example",
+            "https://a.example/v1",
+            "https://a.example/v1/messages",
+        ] {
+            assert_eq!(joined(base, "/v1/messages"), whole);
+        }
+        assert_eq!(
+            joined("https://a.example/x", "/v1/m:stream?alt=sse/x"),
+            "https://a.example/x/v1/m:stream?alt=sse/x"
+        );
+    }
+
+    fn bound() -> Endpoint {
+        let config =
+            "model_list:\n- {model_name: a, litellm_params: {model: openai/a, api_key: k}}\n";
+        let loaded = pointsman_routes::load("test.yaml", config).loaded.unwrap();
+        let environment =
+            Environment::new(&loaded.routes, &loaded.literals, &|_| None, &mut Vec::new());
+        let deployment = &loaded.routes.deployments[0];
+        Endpoint::bind(&loaded.routes, deployment, &environment, &mut Vec::new())
+    }
 }

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use pointsman_routes::table::{Deployment, DeploymentId, Routes};
 use pointsman_routes::{Literals, Table};
 
-pub use self::endpoint::{Endpoint, Names};
+pub use self::endpoint::{Authority, Endpoint, Names};
 use self::environment::Environment;
 pub use self::master::MasterKey;
 

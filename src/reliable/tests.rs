@@ -91,6 +91,7 @@ impl Script {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             latency: Duration::ZERO,
+            dropped: Vec::new(),
             body: AnswerBody::Whole {
                 bytes: Bytes::from_static(b"{}"),
                 usage: None,

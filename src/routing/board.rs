@@ -59,7 +59,7 @@ pub struct Seat {
 #[derive(Clone, Copy, Debug)]
 pub struct Gate {
     /// The routes that it serves, a bit for each.
-    pub routes: u8,
+    pub routes: u32,
     /// `order`.
     pub order: u32,
     /// What it is known to lack.
@@ -396,8 +396,7 @@ impl Row {
 
 impl Gate {
     fn new(seat: &Seat) -> Self {
-        let routes = [Route::Chat, Route::Completions, Route::Embeddings];
-        let served = routes.iter().filter(|route| seat.serves(**route));
+        let served = Route::ALL.iter().filter(|route| seat.serves(**route));
         Self {
             routes: served.fold(0, |bits, route| bits | Self::bit(*route)),
             order: seat.order,
@@ -412,7 +411,7 @@ impl Gate {
     }
 
     /// The bit of a route.
-    pub const fn bit(route: Route) -> u8 {
+    pub const fn bit(route: Route) -> u32 {
         1 << route as u8
     }
 }

@@ -80,6 +80,7 @@ impl Class {
             UpstreamKind::Timeout(_) | UpstreamKind::Stalled(_) => Self::Timeout,
             UpstreamKind::Malformed | UpstreamKind::TooLarge => Self::Malformed,
             UpstreamKind::Cut => Self::Cut,
+            UpstreamKind::Unfit { .. } => Self::BadRequest,
         })
     }
 

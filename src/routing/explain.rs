@@ -170,7 +170,7 @@ impl Router {
     pub fn explain_body(&self, live: &Live, body: &[u8]) -> Result<Explanation, Failure> {
         let refused = |what: String| Failure::Request(RequestFault::Json(what));
         let peek = peek::peek(body).map_err(|refusal| refused(refusal.to_string()))?;
-        let route = [Route::Chat, Route::Completions, Route::Embeddings]
+        let route = Route::ALL
             .into_iter()
             .find(|route| peek.get(Field::required_by(*route)).is_some())
             .ok_or_else(|| missing("messages"))?;

@@ -87,7 +87,7 @@ pub struct Checks<'a> {
 struct First {
     /// Whether the first look is enough for those who pass it.
     enough: bool,
-    route: u8,
+    route: u32,
     needs: Capabilities,
     most: u64,
     /// Tokens of the prompt, and of the answer where the request says.

@@ -1,16 +1,19 @@
 //! `mock_response`: the gateway itself answers, as LiteLLM's own test feature does.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use pointsman_routes::table::Mock;
 use serde_json::{Value, json};
 
-use super::openai::response;
-use super::{Relay, fault};
-use crate::call::{Answer, AnswerBody, Attempt, Field, Route};
+use super::passage::Passage;
+use super::protocol::{Broken, Decoder};
+use super::{Relay, fault, now};
+use crate::call::chat::{self, Choice, Delta, Event, Finish, Part};
+use crate::call::{Answer, AnswerBody, Attempt, Field, Route, Usage};
+use crate::dialect;
 use crate::error::{Failure, UpstreamKind};
 
 /// LiteLLM's figures for a mock: they depend on nothing.
@@ -19,15 +22,15 @@ const COMPLETION_TOKENS: u64 = 20;
 /// Length of a mock's vectors.
 const DIMENSIONS: usize = 8;
 
-/// The chunks that a mock still has to say.
+/// The words that a mock still has to say.
 #[derive(Debug)]
 pub(super) struct Script {
-    chunks: std::vec::IntoIter<Bytes>,
+    words: std::vec::IntoIter<Bytes>,
 }
 
 impl Script {
     pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
-        self.chunks.next()
+        self.words.next()
     }
 }
 
@@ -38,23 +41,85 @@ pub(super) fn answer(attempt: &Attempt, mock: &Mock) -> Result<Answer<Relay>, Fa
         Mock::Error(class) => return Err(failure(attempt, class)),
     };
     let call = &attempt.call;
-    let body = if call.peek.stream && call.route != Route::Embeddings {
+    let body = if call.route == Route::Embeddings {
+        AnswerBody::Whole {
+            bytes: Bytes::from(embeddings(attempt).to_string()),
+            usage: Some(Usage {
+                prompt: PROMPT_TOKENS,
+                ..Usage::default()
+            }),
+        }
+    } else if call.peek.stream {
+        let words = text.split_inclusive(' ');
+        let words: Vec<_> = words
+            .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+            .collect();
         let script = Script {
-            chunks: chunks(attempt, text).into_iter(),
+            words: words.into_iter(),
         };
-        let relay = Relay::mock(script, Arc::clone(call), attempt.deployment);
+        let passage = Passage::other(call, Box::new(Words), now());
+        let relay = Relay::mock(script, Arc::clone(call), attempt.deployment, passage);
         AnswerBody::Stream(relay)
     } else {
-        let bytes = Bytes::from(whole(attempt, text).to_string());
-        response::whole(attempt, &HeaderMap::new(), bytes)?
+        let answer = chat::Answer {
+            choices: vec![Choice {
+                parts: vec![Part::text(&**text)],
+                finish: Some(Finish::Stop),
+                ..Choice::default()
+            }],
+            usage: Some(USAGE),
+            ..chat::Answer::default()
+        };
+        AnswerBody::Whole {
+            bytes: dialect::write(call, &answer, now()),
+            usage: answer.usage,
+        }
     };
     Ok(Answer {
         deployment: attempt.deployment,
         status: StatusCode::OK,
         headers: HeaderMap::new(),
         latency: Duration::ZERO,
+        dropped: Vec::new(),
         body,
     })
+}
+
+const USAGE: Usage = Usage {
+    prompt: PROMPT_TOKENS,
+    completion: COMPLETION_TOKENS,
+    cache_read: 0,
+    cache_write: 0,
+    cache_write_hour: 0,
+    reasoning: 0,
+    audio_input: 0,
+    audio_output: 0,
+    searches: 0,
+};
+
+/// Reads a script.
+#[derive(Debug)]
+struct Words;
+
+impl Decoder for Words {
+    fn push(&mut self, word: Bytes, events: &mut Vec<Event>) -> Result<(), Broken> {
+        let text = String::from_utf8_lossy(&word).into_owned();
+        events.push(Event::Delta {
+            choice: 0,
+            delta: Delta::Text(text),
+        });
+        Ok(())
+    }
+
+    fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), Broken> {
+        events.push(Event::Finish {
+            choice: 0,
+            finish: Finish::Stop,
+            stop_sequence: None,
+        });
+        events.push(Event::Usage(USAGE));
+        Ok(())
+    }
 }
 
 fn failure(attempt: &Attempt, class: &str) -> Failure {
@@ -72,35 +137,11 @@ fn failure(attempt: &Attempt, class: &str) -> Failure {
     fault(attempt, UpstreamKind::Status(kind), "This is a mock error")
 }
 
-fn whole(attempt: &Attempt, text: &str) -> Value {
-    let model = attempt.call.name();
-    let usage = usage();
-    match attempt.call.route {
-        Route::Chat => json!({
-            "id": id(attempt, "chatcmpl"), "object": "chat.completion", "created": now(),
-            "model": model, "usage": usage,
-            "choices": [{
-                "index": 0, "finish_reason": "stop",
-                "message": {"role": "assistant", "content": text},
-            }],
-        }),
-        Route::Completions => json!({
-            "id": id(attempt, "cmpl"), "object": "text_completion", "created": now(),
-            "model": model, "usage": usage,
-            "choices": [{"index": 0, "finish_reason": "stop", "text": text, "logprobs": null}],
-        }),
-        Route::Embeddings => json!({
-            "object": "list", "model": model,
-            "data": vectors(attempt),
-            "usage": {"prompt_tokens": PROMPT_TOKENS, "total_tokens": PROMPT_TOKENS},
-        }),
-    }
-}
-
-fn usage() -> Value {
+fn embeddings(attempt: &Attempt) -> Value {
     json!({
-        "prompt_tokens": PROMPT_TOKENS, "completion_tokens": COMPLETION_TOKENS,
-        "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS,
+        "object": "list", "model": attempt.call.name(),
+        "data": vectors(attempt),
+        "usage": {"prompt_tokens": PROMPT_TOKENS, "total_tokens": PROMPT_TOKENS},
     })
 }
 
@@ -129,59 +170,4 @@ fn vectors(attempt: &Attempt) -> Vec<Value> {
             json!({"object": "embedding", "index": index, "embedding": embedding})
         })
         .collect()
-}
-
-fn chunks(attempt: &Attempt, text: &str) -> Vec<Bytes> {
-    let chat = attempt.call.route == Route::Chat;
-    let (id, object) = if chat {
-        (id(attempt, "chatcmpl"), "chat.completion.chunk")
-    } else {
-        (id(attempt, "cmpl"), "text_completion")
-    };
-    let created = now();
-    let model = attempt.call.name();
-    let event = |choices: Value, usage: Value| {
-        let mut chunk = json!({
-            "id": id, "object": object, "created": created, "model": model, "choices": choices,
-        });
-        if !usage.is_null() {
-            chunk["usage"] = usage;
-        }
-        Bytes::from(format!("data: {chunk}\n\n"))
-    };
-    let choice = |content: Option<&str>, first: bool, finish: Value| {
-        if !chat {
-            return json!([{"index": 0, "text": content.unwrap_or(""), "finish_reason": finish}]);
-        }
-        let mut delta = json!({});
-        if first {
-            delta["role"] = "assistant".into();
-        }
-        if let Some(content) = content {
-            delta["content"] = content.into();
-        }
-        json!([{"index": 0, "delta": delta, "finish_reason": finish}])
-    };
-    let mut chunks: Vec<Bytes> = text
-        .split_inclusive(' ')
-        .enumerate()
-        .map(|(at, word)| event(choice(Some(word), at == 0, Value::Null), Value::Null))
-        .collect();
-    chunks.push(event(
-        choice(None, chunks.is_empty(), "stop".into()),
-        Value::Null,
-    ));
-    chunks.push(event(json!([]), usage()));
-    chunks.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    chunks
-}
-
-fn id(attempt: &Attempt, kind: &str) -> String {
-    format!("{kind}-{}", attempt.call.id.to_str().unwrap_or("mock"))
-}
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -1,20 +1,26 @@
 //! Sends an attempt to its deployment and brings the answer back.
 //!
-//! Everything but [`client`] and [`relay`] is pure: no sockets, no clock.
+//! [`client`] sends, [`relay`] reads streams, [`authority`] may have to fetch a token; everything
+//! else is pure. A provider that speaks the caller's dialect gets the caller's bytes; every other
+//! gets what its [`Protocol`] makes of the one form.
 
 pub mod anthropic;
+mod authority;
 pub mod client;
 pub mod cohere;
 pub mod documents;
 pub mod embeddings;
 #[cfg(test)]
 mod example;
+mod exchange;
 pub mod extras;
 pub mod gemini;
 pub mod jina;
 mod mock;
 pub mod ollama;
 pub mod openai;
+mod params;
+pub mod passage;
 pub mod protocol;
 pub mod purpose;
 pub mod relay;
@@ -26,23 +32,46 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-
+use pointsman_routes::table;
 use tower::Service;
 
 pub use self::client::{Client, Reply};
+use self::exchange::{Exchange, Way};
+use self::passage::Passage;
+use self::protocol::{Broken, Protocol, Told};
 pub use self::relay::Relay;
 use crate::call::{Answer, AnswerBody, Attempt};
 pub use crate::call::{StreamEnd, StreamOutcome};
-use crate::error::{Failure, NoDeployment, UpstreamFault, UpstreamKind};
-use crate::wire::limits::Told;
+use crate::dialect;
+use crate::error::{Failure, UpstreamFault, UpstreamKind};
+use crate::wire::limits;
 
 /// Longest answer that is held, unless the file says otherwise.
 const MAX_RESPONSE_BYTES: u64 = 256 << 20;
 /// Longest error body that is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
+
+/// The translation of a protocol; `None` for OpenAI's, which is passed through, and for those that
+/// this build does not speak.
+fn protocol_of(protocol: table::Protocol) -> Option<&'static dyn Protocol> {
+    match protocol {
+        table::Protocol::Anthropic => Some(&anthropic::Anthropic),
+        table::Protocol::Gemini => Some(&gemini::Gemini),
+        table::Protocol::Cohere => Some(&cohere::Cohere),
+        table::Protocol::Ollama => Some(&ollama::Ollama),
+        table::Protocol::OpenAi
+        | table::Protocol::Azure
+        | table::Protocol::VertexAi
+        | table::Protocol::Bedrock
+        | table::Protocol::Voyage
+        | table::Protocol::Jina
+        | table::Protocol::Other => None,
+    }
+}
 
 /// The service that asks a deployment. Dropping its future ends the upstream request.
 #[derive(Clone, Debug)]
@@ -80,15 +109,11 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
     }
     let endpoint = call.live.endpoint(attempt.deployment);
     let model = call.model_of(attempt.deployment);
-    let Some(uri) = endpoint.uri(call.route, &model) else {
-        return Err(Failure::NoDeployment {
-            group: call.group_name().to_owned(),
-            why: NoDeployment::Unserved {
-                providers: deployment.provider.name.to_string(),
-            },
-        });
-    };
-    let request = openai::request::build(attempt, uri, &model);
+    let Exchange {
+        mut request,
+        way,
+        dropped,
+    } = exchange::prepare(attempt, &model)?;
     let deadline = if call.peek.stream {
         call.stream_timeout
             .or(call.timeout)
@@ -97,9 +122,15 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
         call.timeout.unwrap_or(endpoint.timeout)
     };
     // Pinned here, since the future is too large to be moved about.
-    let answer = std::pin::pin!(answer(client, attempt, request));
+    let answer = std::pin::pin!(async {
+        authority::show(&mut request, endpoint);
+        answer(client, attempt, request, (way, &model)).await
+    });
     let answered = tokio::time::timeout(deadline, answer).await;
-    answered.unwrap_or_else(|_| Err(fault(attempt, UpstreamKind::Timeout(deadline), "")))
+    let mut answer =
+        answered.unwrap_or_else(|_| Err(fault(attempt, UpstreamKind::Timeout(deadline), "")))?;
+    answer.dropped = dropped;
+    Ok(answer)
 }
 
 /// Waits for the whole answer, or for a stream's first event.
@@ -107,6 +138,7 @@ async fn answer(
     client: &Client,
     attempt: &Attempt,
     request: http::Request<client::Pieces>,
+    (way, model): (Way, &str),
 ) -> Result<Answer<Relay>, Failure> {
     let call = &attempt.call;
     let sent = Instant::now();
@@ -117,13 +149,20 @@ async fn answer(
     let latency = sent.elapsed();
     let (head, body) = response.into_parts();
     if !head.status.is_success() {
-        return Err(refused(attempt, &head, body).await);
+        return Err(refused(attempt, way, &head, body).await);
     }
     let body = if call.peek.stream {
-        if let Some(what) = openai::response::not_a_stream(&head.headers) {
-            return Err(not_a_stream(attempt, &head, body, what).await);
+        if let Some(what) = not_a_stream(&head.headers, way) {
+            return Err(told_instead(attempt, way, body, what).await);
         }
-        let mut relay = Relay::new(body, Arc::clone(call), attempt.deployment);
+        let passage = match way {
+            Way::Same => Passage::same(call),
+            Way::Other(protocol) => {
+                let ask = exchange::ask_of_answer(attempt, model);
+                Passage::other(call, protocol.decoder(&ask), now())
+            }
+        };
+        let mut relay = Relay::new(body, Arc::clone(call), attempt.deployment, passage);
         relay.first_event().await?;
         AnswerBody::Stream(relay)
     } else {
@@ -136,15 +175,49 @@ async fn answer(
         let bytes = collect(body, usize::try_from(limit).unwrap_or(usize::MAX))
             .await
             .map_err(|kind| fault(attempt, kind, ""))?;
-        openai::response::whole(attempt, &head.headers, bytes)?
+        whole(attempt, &head.headers, bytes, (way, model))?
     };
     Ok(Answer {
         deployment: attempt.deployment,
         status: head.status,
         headers: head.headers,
         latency,
+        dropped: Vec::new(),
         body,
     })
+}
+
+/// Reads a whole answer.
+fn whole<S>(
+    attempt: &Attempt,
+    headers: &HeaderMap,
+    bytes: bytes::Bytes,
+    (way, model): (Way, &str),
+) -> Result<AnswerBody<S>, Failure> {
+    let call = &attempt.call;
+    let coding = headers.get(header::CONTENT_ENCODING);
+    let read = if coding.is_some_and(|coding| coding != "identity") {
+        let what = "It is compressed, which was not asked for.";
+        Err(Broken::Malformed(what.into()))
+    } else {
+        match way {
+            Way::Same => openai::response::whole(call.name(), bytes),
+            Way::Other(protocol) => {
+                let ask = exchange::ask_of_answer(attempt, model);
+                match protocol.read_chat(&ask, &bytes) {
+                    Ok(answer) => Ok((dialect::write(call, &answer, now()), answer.usage)),
+                    Err(unreadable) => Err(Broken::Malformed(unreadable.0)),
+                }
+            }
+        }
+    };
+    let (bytes, usage) = read.map_err(|broken| match broken {
+        Broken::Malformed(_) if is_html(headers) => {
+            fault(attempt, UpstreamKind::Malformed, "It is an HTML page.")
+        }
+        broken => broken_off(call, attempt.deployment, broken),
+    })?;
+    Ok(AnswerBody::Whole { bytes, usage })
 }
 
 async fn collect(body: Reply, limit: usize) -> Result<bytes::Bytes, UpstreamKind> {
@@ -156,25 +229,118 @@ async fn collect(body: Reply, limit: usize) -> Result<bytes::Bytes, UpstreamKind
 }
 
 /// An answer whose status is no success; its body, as far as it comes, says why.
-async fn refused(attempt: &Attempt, head: &http::response::Parts, body: Reply) -> Failure {
+async fn refused(
+    attempt: &Attempt,
+    way: Way,
+    head: &http::response::Parts,
+    body: Reply,
+) -> Failure {
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();
-    let mut failure = openai::response::refused(attempt, head.status, &head.headers, &bytes);
+    if head.status.is_redirection() {
+        let what = "It redirects elsewhere, which is not followed.";
+        return fault(attempt, UpstreamKind::Malformed, what);
+    }
+    let told = if is_html(&head.headers) {
+        Told {
+            message: Some("It answered with an HTML page.".to_owned()),
+            ..Told::default()
+        }
+    } else {
+        match way {
+            Way::Same => openai::response::told(&bytes),
+            Way::Other(protocol) => protocol.told(head.status, &bytes),
+        }
+    };
+    let after = head.headers.get(header::RETRY_AFTER).cloned();
+    let mut failure = told_failure(&attempt.call, attempt.deployment, told, head.status, after);
     if let Failure::Upstream(fault) = &mut failure {
-        fault.told = Told::read(head.status, &head.headers, SystemTime::now());
+        let limits = limits::Told::read(head.status, &head.headers, SystemTime::now());
+        let after = limits.after.or(fault.told.after);
+        fault.told = limits::Told { after, ..limits };
     }
     failure
 }
 
 /// A success without events: an error told with status 200, or nothing that can be read.
-async fn not_a_stream(
-    attempt: &Attempt,
-    head: &http::response::Parts,
-    body: Reply,
-    what: &'static str,
-) -> Failure {
+async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static str) -> Failure {
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();
-    openai::response::told_as_success(attempt, &head.headers, &bytes)
-        .unwrap_or_else(|| fault(attempt, UpstreamKind::Malformed, what))
+    let told = match (way, openai::response::told_as_success(&bytes)) {
+        (Way::Same, told) => told,
+        (Way::Other(protocol), Some(like)) => Some(Told {
+            status: like.status,
+            ..protocol.told(StatusCode::OK, &bytes)
+        }),
+        (Way::Other(_), None) => None,
+    };
+    match told {
+        Some(told) => broken_off(&attempt.call, attempt.deployment, Broken::Told(told)),
+        None => fault(attempt, UpstreamKind::Malformed, what),
+    }
+}
+
+/// Says what a head promises if it promises no events.
+fn not_a_stream(headers: &HeaderMap, way: Way) -> Option<&'static str> {
+    let wanted = match way {
+        Way::Same => "text/event-stream",
+        Way::Other(protocol) => protocol.stream_type(),
+    };
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .map_or(b"" as &[u8], HeaderValue::as_bytes);
+    if kind.starts_with(wanted.as_bytes()) {
+        return None;
+    }
+    Some(match kind {
+        b"" => "It has no content type.",
+        _ if is_html(headers) => "It is an HTML page.",
+        _ => "It is no event stream.",
+    })
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+}
+
+/// What it means that an answer could not be read to its end.
+pub(crate) fn broken_off(
+    call: &crate::call::Call,
+    id: table::DeploymentId,
+    broken: Broken,
+) -> Failure {
+    match broken {
+        Broken::TooLong => fault_of(call, id, UpstreamKind::TooLarge, ""),
+        Broken::Malformed(what) => fault_of(call, id, UpstreamKind::Malformed, &what),
+        Broken::Cut => fault_of(call, id, UpstreamKind::Cut, ""),
+        Broken::Told(told) => told_failure(call, id, told, StatusCode::INTERNAL_SERVER_ERROR, None),
+    }
+}
+
+/// A failure in the provider's words, with this status unless it tells another.
+fn told_failure(
+    call: &crate::call::Call,
+    id: table::DeploymentId,
+    told: Told,
+    status: StatusCode,
+    retry_after: Option<HeaderValue>,
+) -> Failure {
+    let kind = UpstreamKind::Status(told.status.unwrap_or(status));
+    let mut failure = fault_of(call, id, kind, told.message.as_deref().unwrap_or(""));
+    if let Failure::Upstream(fault) = &mut failure {
+        fault.refusal = told.kind;
+        fault.param = told.param;
+        fault.retry_after = retry_after;
+        fault.told.after = told.retry_after;
+    }
+    failure
+}
+
+/// The time, in seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// A fault of this attempt; `message` may come from outside and is redacted here.
@@ -185,7 +351,7 @@ pub(crate) fn fault(attempt: &Attempt, kind: UpstreamKind, message: &str) -> Fai
 /// As [`fault`], for those who hold no attempt.
 pub(crate) fn fault_of(
     call: &crate::call::Call,
-    id: pointsman_routes::table::DeploymentId,
+    id: table::DeploymentId,
     kind: UpstreamKind,
     message: &str,
 ) -> Failure {
@@ -198,9 +364,10 @@ pub(crate) fn fault_of(
         group: call.group_name().to_owned(),
         fallbacks: Vec::new(),
         message: call.live.endpoint(id).redact(message).into_owned(),
+        refusal: None,
         param: None,
         retry_after: None,
-        told: Told::default(),
+        told: limits::Told::default(),
     }))
 }
 

@@ -17,6 +17,7 @@ use pointsman_routes::table::Deployment;
 use crate::call::Dialect;
 use crate::call::chat;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest, RerankAnswer, RerankRequest};
+pub use crate::error::Special as Refusal;
 
 /// A provider's wire protocol.
 ///
@@ -204,15 +205,6 @@ pub struct Told {
     pub kind: Option<Refusal>,
     /// How long to wait before the next try, where the body says so. A `retry-after` header wins.
     pub retry_after: Option<Duration>,
-}
-
-/// Kinds of refusals that another model may not share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The prompt is too long for the model.
-    ContextWindow,
-    /// The provider's policy forbids it.
-    ContentPolicy,
 }
 
 /// Reads a stream.

@@ -1,8 +1,8 @@
 //! A stream on its way from the provider to the caller.
 //!
-//! The relay reads the provider's body, passes it through the [`Rewriter`], and sees to it that the
+//! The relay reads the provider's body, leads it through its [`Passage`], and sees to it that the
 //! caller's stream never ends in silence: a cut, a stall or an error after the first event becomes
-//! a last `data: {"error": …}` event. Dropping it ends the upstream request. However it ends,
+//! a last event that tells the error, in the caller's dialect. Dropping it ends the upstream request. However it ends,
 //! those whom [`on_end`](Ends::on_end) named are told once.
 
 use std::fmt;
@@ -19,10 +19,11 @@ use pointsman_routes::table::DeploymentId;
 use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep};
 
-use super::openai::response;
-use super::openai::stream::{Broken, Rewriter};
-use super::{fault_of, mock};
+use super::passage::Passage;
+use super::protocol::Broken;
+use super::{broken_off, fault_of, mock};
 use crate::call::{Call, Ends, OnEnd, StreamEnd, StreamOutcome};
+use crate::dialect;
 use crate::error::{Failure, UpstreamKind};
 
 /// How long a provider may be silent between two chunks, if its whole deadline is not shorter.
@@ -31,7 +32,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 /// A provider's stream, as the caller gets it.
 pub struct Relay {
     source: Source,
-    rewriter: Rewriter,
+    passage: Passage,
     call: Arc<Call>,
     deployment: DeploymentId,
     /// The first bytes, held until the answer's head has gone.
@@ -65,22 +66,36 @@ enum Read {
 }
 
 impl Relay {
-    pub(super) fn new(body: Reply, call: Arc<Call>, deployment: DeploymentId) -> Self {
-        Self::from_source(Source::Provider(body), call, deployment)
+    pub(super) fn new(
+        body: Reply,
+        call: Arc<Call>,
+        deployment: DeploymentId,
+        passage: Passage,
+    ) -> Self {
+        Self::from_source(Source::Provider(body), call, deployment, passage)
     }
 
-    pub(super) fn mock(script: mock::Script, call: Arc<Call>, deployment: DeploymentId) -> Self {
-        Self::from_source(Source::Mock(script), call, deployment)
+    pub(super) fn mock(
+        script: mock::Script,
+        call: Arc<Call>,
+        deployment: DeploymentId,
+        passage: Passage,
+    ) -> Self {
+        Self::from_source(Source::Mock(script), call, deployment, passage)
     }
 
-    fn from_source(source: Source, call: Arc<Call>, deployment: DeploymentId) -> Self {
+    fn from_source(
+        source: Source,
+        call: Arc<Call>,
+        deployment: DeploymentId,
+        passage: Passage,
+    ) -> Self {
         let endpoint = call.live.endpoint(deployment);
         let idle_after = call.timeout.unwrap_or(endpoint.timeout).min(IDLE_TIMEOUT);
-        let strips = !call.wants_usage && !call.live.routes().general.always_include_stream_usage;
         let now = Instant::now();
         Self {
             source,
-            rewriter: Rewriter::new(call.name(), strips),
+            passage,
             call,
             deployment,
             held: None,
@@ -105,11 +120,11 @@ impl Relay {
                 Ok(None) => {}
                 Err(failure) => return Err(failure),
             }
-            if self.rewriter.progress().started || self.state == State::Ended {
+            if self.passage.progress().started || self.state == State::Ended {
                 break;
             }
         }
-        if !self.rewriter.progress().started {
+        if !self.passage.progress().started {
             return Err(self.fault(UpstreamKind::Malformed, "Its stream is empty."));
         }
         self.first_event = Some(Instant::now());
@@ -151,26 +166,17 @@ impl Relay {
     fn step(&mut self, read: Read) -> Result<Option<Bytes>, Failure> {
         match read {
             Read::Chunk(chunk) => {
-                let pushed = self.rewriter.push(chunk, &mut self.out);
+                let pushed = self.passage.push(chunk, &mut self.out);
                 pushed.map_err(|broken| self.broken(broken))
             }
             Read::End => {
-                let mut out = self.out.split();
-                self.rewriter
-                    .finish(&mut out)
-                    .map_err(|broken| self.broken(broken))?;
-                let progress = self.rewriter.progress();
-                if !progress.done {
-                    if progress.started && !progress.finished {
-                        return Err(self.fault(UpstreamKind::Cut, ""));
-                    }
-                    out.extend_from_slice(b"data: [DONE]\n\n");
-                }
+                let finished = self.passage.finish(&mut self.out);
+                finished.map_err(|broken| self.broken(broken))?;
                 self.state = State::Ended;
-                Ok((!out.is_empty()).then(|| out.freeze()))
+                Ok((!self.out.is_empty()).then(|| self.out.split().freeze()))
             }
             // Some providers close without an end to the chunked body after `[DONE]`.
-            Read::Broke if self.rewriter.progress().done => {
+            Read::Broke if self.passage.progress().done => {
                 self.state = State::Ended;
                 Ok(None)
             }
@@ -180,18 +186,7 @@ impl Relay {
     }
 
     fn broken(&self, broken: Broken) -> Failure {
-        match broken {
-            Broken::TooLong => self.fault(UpstreamKind::TooLarge, ""),
-            Broken::Malformed => self.fault(UpstreamKind::Malformed, "An event is no JSON object."),
-            Broken::Told(data) => {
-                let attempt = crate::call::Attempt {
-                    call: Arc::clone(&self.call),
-                    deployment: self.deployment,
-                };
-                response::told_as_success(&attempt, &http::HeaderMap::new(), &data)
-                    .unwrap_or_else(|| self.fault(UpstreamKind::Malformed, "It told an error."))
-            }
-        }
+        broken_off(&self.call, self.deployment, broken)
     }
 
     fn fault(&self, kind: UpstreamKind, message: &str) -> Failure {
@@ -229,9 +224,7 @@ impl Relay {
     /// The last event of a stream that broke, behind what was there before it broke.
     fn fail(&mut self, failure: Failure) -> Bytes {
         let mut out = self.out.split();
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(&crate::error::openai_body(&failure));
-        out.extend_from_slice(b"\n\n");
+        dialect::push_error(self.call.route.dialect(), &failure, &mut out);
         self.state = State::Ended;
         self.end(StreamOutcome::Failed(failure));
         out.freeze()
@@ -244,7 +237,7 @@ impl Relay {
         }
         let end = StreamEnd {
             outcome,
-            usage: self.rewriter.progress().usage,
+            usage: self.passage.progress().usage,
             first_event: self.first_event,
         };
         for told in told {

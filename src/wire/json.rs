@@ -8,6 +8,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use bytes::BufMut;
+
 /// Deepest nesting of arrays and objects below the top level.
 const MAX_DEPTH: u32 = 127;
 
@@ -148,30 +150,29 @@ pub fn string(literal: &[u8]) -> Option<std::borrow::Cow<'_, str>> {
 }
 
 /// Appends `text` to `out` as a JSON string literal.
-pub fn push_string(out: &mut Vec<u8>, text: &str) {
+pub fn push_string(out: &mut impl BufMut, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.reserve(text.len() + 2);
-    out.push(b'"');
+    out.put_u8(b'"');
     let mut rest = text.as_bytes();
     while let Some(at) = rest
         .iter()
         .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
     {
-        out.extend_from_slice(&rest[..at]);
+        out.put_slice(&rest[..at]);
         match rest[at] {
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.put_slice(b"\\n"),
+            b'\r' => out.put_slice(b"\\r"),
+            b'\t' => out.put_slice(b"\\t"),
             byte @ 0..=0x1f => {
-                out.extend_from_slice(b"\\u00");
-                out.extend([HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+                out.put_slice(b"\\u00");
+                out.put_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
             }
-            byte => out.extend([b'\\', byte]),
+            byte => out.put_slice(&[b'\\', byte]),
         }
         rest = &rest[at + 1..];
     }
-    out.extend_from_slice(rest);
-    out.push(b'"');
+    out.put_slice(rest);
+    out.put_u8(b'"');
 }
 
 fn end_of_text(text: &[u8], brace: usize) -> Result<usize, Fault> {

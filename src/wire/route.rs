@@ -27,6 +27,16 @@ pub enum Route {
 }
 
 impl Route {
+    /// Every route.
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Completions, Self::Embeddings];
+
+    /// What those speak who ask for it.
+    pub const fn dialect(self) -> Dialect {
+        match self {
+            Self::Chat | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+        }
+    }
+
     /// The path below `/v1`.
     pub const fn path(self) -> &'static str {
         match self {

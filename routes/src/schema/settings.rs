@@ -29,7 +29,7 @@ pub(super) const ROWS: &[Line] = &[
     field(Settings, &["request_timeout"], Seconds, Honoured,
         "Deadline of a whole request; 6000 s unless given.", "A3-06"),
     ignored(Settings, &["stream"], "streaming is chosen by the request", "Not a setting.", "A3-07"),
-    field(Settings, &["drop_params", "modify_params"], Bool, Later,
+    field(Settings, &["drop_params", "modify_params"], Bool, Honoured,
         "Parameters that the provider does not know are dropped, or changed, instead of refused.",
         "A3-08"),
     carried(Settings, &["additional_drop_params", "allowed_openai_params"], Words,

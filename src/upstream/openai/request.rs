@@ -1,51 +1,22 @@
 //! The request as the provider gets it.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Uri, header};
 use pointsman_routes::table::{Deployment, Protocol};
+use smallvec::SmallVec;
 
 use crate::call::peek::Class;
-use crate::call::{Attempt, Call, Field};
+use crate::call::{Call, Field};
 use crate::live::Endpoint;
-use crate::upstream::client::Pieces;
 use crate::wire::json;
 use crate::wire::splice::Splice;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION")));
-
-/// Builds the request. Headers are made new: nothing of the caller's head goes to the provider.
-pub fn build(attempt: &Attempt, uri: Uri, model: &str) -> Request<Pieces> {
-    let call = &attempt.call;
-    let deployment = call.live.deployment(attempt.deployment);
-    let endpoint = call.live.endpoint(attempt.deployment);
-    let mut request = Request::new(Pieces::new(body(
-        call,
-        deployment,
-        endpoint.model_literal(model),
-        endpoint,
-    )));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = uri;
-    let headers = request.headers_mut();
-    headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(header::USER_AGENT, AGENT);
-    if let Some((name, value)) = &endpoint.credential {
-        headers.insert(name.clone(), value.clone());
-    }
-    for (name, value) in &endpoint.headers {
-        headers.insert(name.clone(), value.clone());
-    }
-    request
-}
-
-fn body(
+/// The body that goes to the provider, in one piece or several.
+pub(crate) fn body(
     call: &Call,
     deployment: &Deployment,
     model: Bytes,
     endpoint: &Endpoint,
-) -> smallvec::SmallVec<[Bytes; 4]> {
+) -> SmallVec<[Bytes; 4]> {
     let (text, peek) = (&call.body, &call.peek);
     let mut splice = Splice::default();
 
@@ -142,16 +113,19 @@ fn add_defaults(text: &[u8], deployment: &Deployment, splice: &mut Splice) {
 mod tests {
     use http_body_util::BodyExt;
 
-    use super::*;
     use crate::call::Route;
     use crate::call::example::attempt;
+    use crate::upstream::authority;
+    use crate::upstream::client::Pieces;
+    use crate::upstream::exchange::prepare;
 
     fn sent(config: &str, body: &str) -> (http::request::Parts, String) {
         let attempt = attempt(config, Route::Chat, body);
         let endpoint = attempt.call.live.endpoint(attempt.deployment);
         let model = attempt.call.model_of(attempt.deployment);
-        let uri = endpoint.uri(attempt.call.route, &model).unwrap();
-        let (head, body) = build(&attempt, uri, &model).into_parts();
+        let mut request = prepare(&attempt, &model).unwrap().request;
+        authority::show(&mut request, endpoint);
+        let (head, body) = request.into_parts();
         let bytes = read(body);
         (head, String::from_utf8(bytes).unwrap())
     }

@@ -1,67 +1,39 @@
 //! Whole answers and errors.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::call::{AnswerBody, Attempt, Usage};
-use crate::error::{Failure, UpstreamKind};
-use crate::upstream::fault;
+use crate::call::Usage;
+use crate::upstream::protocol::{Broken, Refusal, Told};
 use crate::wire::json::{self, Member};
 use crate::wire::openai;
 
 /// A whole answer: the model's name is put back to what the caller asked for, usage is read, every
 /// other byte is left.
-pub fn whole<S>(
-    attempt: &Attempt,
-    headers: &HeaderMap,
-    bytes: Bytes,
-) -> Result<AnswerBody<S>, Failure> {
-    if headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|coding| coding != "identity")
-    {
-        return Err(fault(
-            attempt,
-            UpstreamKind::Malformed,
-            "It is compressed, which was not asked for.",
-        ));
-    }
+pub fn whole(asked: &str, bytes: Bytes) -> Result<(Bytes, Option<Usage>), Broken> {
     let mut found = Found::default();
-    let read = json::members(&bytes, |member| found.note(&bytes, member));
-    if read.is_err() {
-        let what = if is_html(headers) {
-            "It is an HTML page."
-        } else {
-            "It is no JSON object."
-        };
-        return Err(fault(attempt, UpstreamKind::Malformed, what));
-    }
-    if let Some(failure) = found
-        .error
-        .and_then(|_| told_as_success(attempt, headers, &bytes))
-    {
-        return Err(failure);
+    json::members(&bytes, |member| found.note(&bytes, member))
+        .map_err(|_| Broken::Malformed("It is no JSON object.".into()))?;
+    if let Some(told) = found.error.and_then(|_| told_as_success(&bytes)) {
+        return Err(Broken::Told(told));
     }
     let usage = found
         .usage
         .and_then(|usage| read_usage(usage.value(&bytes)));
     let Some(model) = found.model else {
-        return Ok(AnswerBody::Whole { bytes, usage });
+        return Ok((bytes, usage));
     };
-    let asked = asked_literal(attempt.call.name());
+    let asked = asked_literal(asked);
     if model.value(&bytes) == asked {
-        return Ok(AnswerBody::Whole { bytes, usage });
+        return Ok((bytes, usage));
     }
     let mut changed = Vec::with_capacity(bytes.len() + asked.len());
     changed.extend_from_slice(&bytes[..model.value_start]);
     changed.extend_from_slice(&asked);
     changed.extend_from_slice(&bytes[model.end..]);
-    Ok(AnswerBody::Whole {
-        bytes: changed.into(),
-        usage,
-    })
+    Ok((changed.into(), usage))
 }
 
 /// The name that the caller asked for, as a JSON string.
@@ -97,49 +69,8 @@ impl Found {
     }
 }
 
-/// Says what a head promises if it promises no events.
-pub fn not_a_stream(headers: &HeaderMap) -> Option<&'static str> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .map_or(b"" as &[u8], HeaderValue::as_bytes);
-    if kind.starts_with(b"text/event-stream") {
-        return None;
-    }
-    Some(match kind {
-        b"" => "It has no content type.",
-        _ if is_html(headers) => "It is an HTML page.",
-        _ => "It is no event stream.",
-    })
-}
-
-fn is_html(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
-}
-
-/// An answer whose status is no success.
-pub fn refused(
-    attempt: &Attempt,
-    status: StatusCode,
-    headers: &HeaderMap,
-    bytes: &[u8],
-) -> Failure {
-    if status.is_redirection() {
-        let what = "It redirects elsewhere, which is not followed.";
-        return fault(attempt, UpstreamKind::Malformed, what);
-    }
-    let said = Said::read(headers, bytes);
-    let mut failure = fault(attempt, UpstreamKind::Status(status), &said.message);
-    if let Failure::Upstream(fault) = &mut failure {
-        fault.param = said.param;
-        fault.retry_after = headers.get(header::RETRY_AFTER).cloned();
-    }
-    failure
-}
-
-/// An error told with status 200, as some providers do.
-pub fn told_as_success(attempt: &Attempt, headers: &HeaderMap, bytes: &[u8]) -> Option<Failure> {
+/// An error told with status 200, as some providers do; `None` if it is none.
+pub fn told_as_success(bytes: &[u8]) -> Option<Told> {
     let body: Value = serde_json::from_slice(bytes).ok()?;
     let error = body.get("error").filter(|error| !error.is_null())?;
     let status = ["code", "status", "status_code"]
@@ -149,13 +80,41 @@ pub fn told_as_success(attempt: &Attempt, headers: &HeaderMap, bytes: &[u8]) -> 
         .and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok())
         .filter(|status| status.is_client_error() || status.is_server_error())
         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Some(refused(attempt, status, headers, bytes))
+    Some(Told {
+        status: Some(status),
+        ..told(bytes)
+    })
 }
 
-/// What an error body says.
-struct Said {
-    message: String,
-    param: Option<String>,
+/// What an error body says: `{"error":{"message"}}`, `{"error":"…"}`, `{"message"}`, `{"detail"}`,
+/// or plain text.
+pub fn told(bytes: &[u8]) -> Told {
+    let Ok(body) = serde_json::from_slice::<Body>(bytes) else {
+        return Told {
+            message: Some(String::from_utf8_lossy(bytes).trim().to_owned()),
+            ..Told::default()
+        };
+    };
+    let said = [
+        &body.error["message"],
+        &body.error,
+        &body.message,
+        &body.detail,
+    ];
+    let said = said.into_iter().find(|value| !value.is_null());
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let code = text(&body.error["code"]).or_else(|| text(&body.error["type"]));
+    Told {
+        message: said.map(|value| text(value).unwrap_or_else(|| value.to_string())),
+        param: text(&body.error["param"]),
+        kind: match code.as_deref() {
+            Some("context_length_exceeded") => Some(Refusal::ContextWindow),
+            Some("content_filter" | "content_policy_violation") => Some(Refusal::ContentPolicy),
+            _ => None,
+        },
+        code,
+        ..Told::default()
+    }
 }
 
 #[derive(Deserialize)]
@@ -166,39 +125,4 @@ struct Body {
     message: Value,
     #[serde(default)]
     detail: Value,
-}
-
-impl Said {
-    /// Reads `{"error":{"message"}}`, `{"error":"…"}`, `{"message"}`, `{"detail"}`, or plain text.
-    fn read(headers: &HeaderMap, bytes: &[u8]) -> Self {
-        if is_html(headers) {
-            return Self {
-                message: "It answered with an HTML page.".to_owned(),
-                param: None,
-            };
-        }
-        let Ok(body) = serde_json::from_slice::<Body>(bytes) else {
-            return Self {
-                message: String::from_utf8_lossy(bytes).trim().to_owned(),
-                param: None,
-            };
-        };
-        let message = [
-            &body.error["message"],
-            &body.error,
-            &body.message,
-            &body.detail,
-        ]
-        .into_iter()
-        .find(|value| !value.is_null())
-        .map_or_else(String::new, |value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
-        });
-        Self {
-            message,
-            param: body.error["param"].as_str().map(str::to_owned),
-        }
-    }
 }

@@ -8,37 +8,14 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::response::{Found, asked_literal, read_usage};
-use crate::call::Usage;
+use super::response::{Found, asked_literal, read_usage, told_as_success};
+use crate::upstream::passage::Progress;
+use crate::upstream::protocol::Broken;
 use crate::wire::json;
 use crate::wire::sse::{Event, Splitter, TooLong};
 
 /// Longest event that is held.
 const MAX_EVENT_BYTES: usize = 16 << 20;
-
-/// What a stream has said so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The last usage there was.
-    pub usage: Option<Usage>,
-    /// `[DONE]` was there.
-    pub done: bool,
-    /// A choice had its finish reason.
-    pub finished: bool,
-    /// A data event was there.
-    pub started: bool,
-}
-
-/// Why a stream cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// An event is longer than the gateway holds.
-    TooLong,
-    /// A data event is no JSON object.
-    Malformed,
-    /// The provider told an error; this is the event's data.
-    Told(Bytes),
-}
 
 /// Rewrites the events of one stream.
 #[derive(Debug)]
@@ -119,9 +96,11 @@ impl Rewriter {
             return Ok(Verdict::Keep);
         }
         let mut found = Found::default();
-        json::members(&data, |member| found.note(&data, member)).map_err(|_| Broken::Malformed)?;
+        json::members(&data, |member| found.note(&data, member))
+            .map_err(|_| Broken::Malformed("An event is no JSON object.".into()))?;
         if found.error.is_some() {
-            return Err(Broken::Told(Bytes::copy_from_slice(&data)));
+            let told = told_as_success(&data).unwrap_or_default();
+            return Err(Broken::Told(told));
         }
         self.progress.started = true;
         let choices = found
@@ -274,10 +253,10 @@ mod tests {
             Err(Broken::Told(_))
         ));
         let nonsense = Bytes::from_static(b"data: {\"choices\":[\n\n");
-        assert_eq!(
+        assert!(matches!(
             Rewriter::new("m", false).push(nonsense, &mut out),
-            Err(Broken::Malformed)
-        );
+            Err(Broken::Malformed(_))
+        ));
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! What clients speak: each dialect is read into the one form, and written from it.
+//!
+//! All of it is pure. A request becomes a [`chat::Request`]; a whole [`chat::Answer`] becomes a
+//! body, and [`chat::Event`]s become the events of a stream. A call whose provider speaks its
+//! dialect comes here for its errors alone.
+
+pub mod openai;
+
+use bytes::{Bytes, BytesMut};
+
+use std::sync::Arc;
+
+use crate::call::{Call, Dialect, Route, chat};
+use crate::error::Failure;
+
+/// The conversation of a call in the one form, read at its first use.
+///
+/// What is not of the form that the dialect prescribes is a fault of the caller's, and named.
+pub fn read(call: &Call) -> Result<Arc<chat::Request>, Failure> {
+    call.spoken.get(|| match call.route {
+        Route::Chat => openai::read::chat(&call.body),
+        Route::Completions => openai::read::completion(&call.body),
+        Route::Embeddings => Err(Failure::Internal),
+    })
+}
+
+/// A request's members that a file gives, by their names in OpenAI's dialect.
+pub fn read_defaults(body: &[u8]) -> Result<chat::Request, Failure> {
+    openai::read::chat(body)
+}
+
+/// A whole answer to a call. `created` is the time of it, in seconds since 1970.
+pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
+    match call.route {
+        Route::Chat | Route::Embeddings => openai::write::chat(call, answer, created),
+        Route::Completions => openai::write::completion(call, answer, created),
+    }
+}
+
+/// An error as those who speak the dialect read it.
+pub fn error_body(dialect: Dialect, failure: &Failure) -> Vec<u8> {
+    match dialect {
+        Dialect::OpenAi
+        | Dialect::Responses
+        | Dialect::Anthropic
+        | Dialect::Gemini
+        | Dialect::Cohere => crate::error::openai_body(failure),
+    }
+}
+
+/// The last event of a stream that broke.
+pub fn push_error(dialect: Dialect, failure: &Failure, out: &mut BytesMut) {
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(&error_body(dialect, failure));
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Writes a stream.
+#[derive(Debug)]
+pub enum Encoder {
+    /// Chunks of chat or of text.
+    OpenAi(openai::Encoder),
+}
+
+impl Encoder {
+    /// Writes the stream that answers a call. `created` is the time of it, in seconds since 1970;
+    /// `usage` says whether the caller is told what it took, where its dialect leaves the choice.
+    pub fn new(call: &Call, created: u64, usage: bool) -> Self {
+        Self::OpenAi(openai::Encoder::new(call, created, usage))
+    }
+
+    /// Writes what happened.
+    pub fn push(&mut self, event: &chat::Event, out: &mut BytesMut) {
+        match self {
+            Self::OpenAi(encoder) => encoder.push(event, out),
+        }
+    }
+
+    /// Writes the end of a stream that is complete.
+    pub fn finish(&mut self, out: &mut BytesMut) {
+        match self {
+            Self::OpenAi(encoder) => encoder.finish(out),
+        }
+    }
+}

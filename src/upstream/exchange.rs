@@ -1,0 +1,192 @@
+//! Says what goes to a provider, and how its answer is to be read. Pure.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Uri, header};
+use pointsman_routes::table;
+use smallvec::SmallVec;
+
+use super::client::Pieces;
+use super::params::Rules;
+use super::protocol::{Ask, Protocol, Task, Unfit, Written};
+use super::{fault, openai, protocol_of};
+use crate::call::{Attempt, Call, chat};
+use crate::dialect;
+use crate::error::{Failure, NoDeployment, UpstreamKind};
+use crate::live::Endpoint;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION")));
+
+/// How an answer is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    /// As it is: the caller speaks OpenAI's dialect, too.
+    Same,
+    /// By its protocol.
+    Other(&'static dyn Protocol),
+}
+
+/// What goes to a provider.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// All of it but what shows whose it is.
+    pub(super) request: Request<Pieces>,
+    /// How the answer is read.
+    pub(super) way: Way,
+    /// Parameters that the provider does not get.
+    pub(super) dropped: Vec<Cow<'static, str>>,
+}
+
+/// Makes the exchange of an attempt for `model`, the provider's name of the model.
+pub(super) fn prepare(attempt: &Attempt, model: &str) -> Result<Exchange, Failure> {
+    let call = &attempt.call;
+    let deployment = call.live.deployment(attempt.deployment);
+    let rules = Rules::of(call, deployment);
+    let Some((stripped, mut dropped)) = rules.strip(call) else {
+        return build(attempt, model, &rules);
+    };
+    let attempt = Attempt {
+        call: Arc::new(stripped),
+        deployment: attempt.deployment,
+    };
+    let mut exchange = build(&attempt, model, &rules)?;
+    dropped.append(&mut exchange.dropped);
+    exchange.dropped = dropped;
+    Ok(exchange)
+}
+
+fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, Failure> {
+    let call = &attempt.call;
+    let deployment = call.live.deployment(attempt.deployment);
+    let endpoint = call.live.endpoint(attempt.deployment);
+    let protocol = deployment.provider.protocol;
+    if matches!(protocol, table::Protocol::OpenAi | table::Protocol::Azure) {
+        let uri = endpoint.uri(call.route, model);
+        let uri = uri.ok_or_else(|| unserved(call, deployment))?;
+        let body = openai::request::body(call, deployment, endpoint.model_literal(model), endpoint);
+        return Ok(Exchange {
+            request: request(uri, body, endpoint),
+            way: Way::Same,
+            dropped: Vec::new(),
+        });
+    }
+    let protocol = protocol_of(protocol).ok_or_else(|| unserved(call, deployment))?;
+    let ask = ask(attempt, model, rules);
+    let uri = protocol
+        .path(ask.task, model)
+        .and_then(|path| endpoint.below(&path))
+        .ok_or_else(|| unserved(call, deployment))?;
+    if !matches!(ask.task, Task::Chat | Task::Stream) {
+        return Err(unserved(call, deployment));
+    }
+    let chat = conversation(call, deployment)?;
+    let written = protocol.write_chat(&ask, &chat);
+    let written = written.map_err(|unfit| refused(attempt, unfit))?;
+    let Written {
+        body,
+        headers,
+        dropped,
+    } = written;
+    let mut request = request(uri, SmallVec::from_iter([body]), endpoint);
+    // What the file says stands, even where the protocol says otherwise.
+    for (name, value) in protocol.headers(&ask).into_iter().chain(headers) {
+        request.headers_mut().entry(name).or_insert(value);
+    }
+    Ok(Exchange {
+        request,
+        way: Way::Other(protocol),
+        dropped: dropped.into_iter().map(Cow::Borrowed).collect(),
+    })
+}
+
+/// What a protocol is told about an attempt.
+fn ask<'a>(attempt: &'a Attempt, model: &'a str, rules: &'a Rules<'_>) -> Ask<'a> {
+    let call = &attempt.call;
+    Ask {
+        task: task(call),
+        model,
+        deployment: call.live.deployment(attempt.deployment),
+        params: rules.params(),
+    }
+}
+
+/// What a protocol is told when an answer is there.
+pub(super) fn ask_of_answer<'a>(attempt: &'a Attempt, model: &'a str) -> Ask<'a> {
+    Ask {
+        task: task(&attempt.call),
+        model,
+        deployment: attempt.call.live.deployment(attempt.deployment),
+        params: super::protocol::Params::default(),
+    }
+}
+
+fn task(call: &Call) -> Task {
+    use crate::call::Route;
+    match call.route {
+        Route::Chat | Route::Completions if call.peek.stream => Task::Stream,
+        Route::Chat | Route::Completions => Task::Chat,
+        Route::Embeddings => Task::Embed,
+    }
+}
+
+/// The conversation with what the file gives where the caller gave nothing.
+fn conversation(
+    call: &Call,
+    deployment: &table::Deployment,
+) -> Result<Arc<chat::Request>, Failure> {
+    let chat = dialect::read(call)?;
+    if deployment.defaults.is_empty() {
+        return Ok(chat);
+    }
+    let members = deployment.defaults.iter().map(|(name, value)| {
+        let mut member = Vec::new();
+        crate::wire::json::push_string(&mut member, name);
+        format!("{}:{value}", String::from_utf8_lossy(&member))
+    });
+    let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    let defaults = dialect::read_defaults(text.as_bytes())?;
+    let mut chat = (*chat).clone();
+    chat.fill(defaults);
+    Ok(Arc::new(chat))
+}
+
+/// Headers are made new: nothing of the caller's head goes to the provider.
+fn request(uri: Uri, body: SmallVec<[Bytes; 4]>, endpoint: &Endpoint) -> Request<Pieces> {
+    let mut request = Request::new(Pieces::new(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    headers.insert(header::USER_AGENT, AGENT);
+    for (name, value) in &endpoint.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    request
+}
+
+fn unserved(call: &Call, deployment: &table::Deployment) -> Failure {
+    Failure::NoDeployment {
+        group: call.group_name().to_owned(),
+        why: NoDeployment::Unserved {
+            providers: deployment.provider.name.to_string(),
+        },
+    }
+}
+
+/// A request that the protocol cannot say.
+fn refused(attempt: &Attempt, unfit: Unfit) -> Failure {
+    let Unfit {
+        param,
+        what,
+        droppable,
+    } = unfit;
+    let mut failure = fault(attempt, UpstreamKind::Unfit { droppable }, &what);
+    if let Failure::Upstream(fault) = &mut failure {
+        fault.param = param.map(Cow::into_owned);
+    }
+    failure
+}
