@@ -268,7 +268,7 @@ fn heard(message: &Value) -> String {
 }
 
 /// A value that fits a schema's required properties.
-fn sample(schema: &Value) -> Value {
+pub(super) fn sample(schema: &Value) -> Value {
     match schema["type"].as_str() {
         Some("integer" | "number") => json!(7),
         Some("boolean") => json!(true),

@@ -51,11 +51,13 @@ const FOREIGN_HEADERS: &[&str] = &[
 ];
 
 /// What is wrong with the headers.
-pub(super) fn headers(headers: &HeaderMap, has_body: bool) -> Vec<String> {
+///
+/// `own` are headers that are strange elsewhere and right at this provider.
+pub(super) fn headers(headers: &HeaderMap, has_body: bool, own: &[&str]) -> Vec<String> {
     let mut wrong = Vec::new();
     for name in headers.keys() {
         let name = name.as_str();
-        if FOREIGN_HEADERS.contains(&name)
+        if FOREIGN_HEADERS.contains(&name) && !own.contains(&name)
             || name.starts_with("x-litellm-")
             || name.starts_with("x-pointsman-")
         {
@@ -81,8 +83,8 @@ pub(super) fn headers(headers: &HeaderMap, has_body: bool) -> Vec<String> {
     wrong
 }
 
-/// What a request asks for, as far as it can be read, and what is wrong with it.
-pub(super) fn body(bytes: &[u8], chat: bool) -> (Value, Vec<String>) {
+/// The object that a body is, and what is wrong with it at any provider.
+pub(super) fn strict(bytes: &[u8]) -> (Value, Vec<String>) {
     let value = match serde_json::from_slice::<Strict>(bytes) {
         Ok(Strict(value)) => value,
         Err(error) => return (Value::Null, vec![format!("the body: {error}")]),
@@ -90,11 +92,20 @@ pub(super) fn body(bytes: &[u8], chat: bool) -> (Value, Vec<String>) {
     let Some(fields) = value.as_object() else {
         return (value, vec!["the body is no object".into()]);
     };
-    let mut wrong: Vec<_> = CONTROL
+    let wrong = CONTROL
         .iter()
         .filter(|name| fields.contains_key(**name))
         .map(|name| format!("the field {name} is not for a provider"))
         .collect();
+    (value, wrong)
+}
+
+/// What a request asks for, as far as it can be read, and what is wrong with it.
+pub(super) fn body(bytes: &[u8], chat: bool) -> (Value, Vec<String>) {
+    let (value, mut wrong) = strict(bytes);
+    let Some(fields) = value.as_object() else {
+        return (value, wrong);
+    };
     if fields
         .get("model")
         .is_some_and(|model| model.as_str().is_none_or(str::is_empty))

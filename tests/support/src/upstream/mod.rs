@@ -2,6 +2,8 @@
 //! what it answers.
 
 mod answer;
+mod anthropic;
+mod api;
 mod body;
 mod check;
 mod control;

@@ -1,5 +1,6 @@
 //! Accepts, checks, records and answers.
 
+use super::api::{self, Api, Asked};
 use super::body::{Script, release};
 use super::record::Seen;
 use super::reply::{Content, Pieces, Reply};
@@ -25,12 +26,14 @@ use tokio::task::JoinSet;
 pub(super) type Payload = UnsyncBoxBody<Bytes, io::Error>;
 
 /// What a path asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Service {
     Chat,
     Completion,
     Embedding,
     Models,
+    /// Another API than OpenAI's.
+    Other(&'static dyn Api),
 }
 
 /// Serves every connection; all of them end with the future.
@@ -64,17 +67,30 @@ async fn serve(
     if let Some(rest) = head.uri.path().strip_prefix(control::PREFIX) {
         return Ok(control::answer(&state, &head.method, rest, &body));
     }
-    let service = service(head.uri.path());
+    let path = head.uri.path().to_owned();
+    let service = service(&path);
     let (asked, mut violations) = match service {
         Some(Service::Models) | None => (Value::Null, Vec::new()),
-        Some(service) => check::body(&body, service == Service::Chat),
+        Some(Service::Other(api)) => api.check(&Asked {
+            path: &path,
+            headers: &head.headers,
+            body: &body,
+        }),
+        Some(service) => check::body(&body, matches!(service, Service::Chat)),
     };
-    violations.extend(check::headers(&head.headers, !body.is_empty()));
+    let (model, own) = match service {
+        Some(Service::Other(api)) => (api.model(&path, &asked), api.own_headers()),
+        _ => (
+            asked["model"].as_str().unwrap_or_default().to_owned(),
+            &[][..],
+        ),
+    };
+    violations.extend(check::headers(&head.headers, !body.is_empty(), own));
     let faults = violations.join("; ");
     let mut entry = state.record.add(Seen {
         connection,
         method: head.method,
-        path: head.uri.path().to_owned(),
+        path: path.clone(),
         query: head.uri.query().map(str::to_owned),
         version: head.version,
         headers: head.headers.clone(),
@@ -82,34 +98,39 @@ async fn serve(
         violations,
         outcome: Outcome::Open,
     });
-    let reply = match (service, faults.is_empty(), known(&state, &head.headers)) {
+    let known = known(&state, credential(service, &head.headers));
+    let reply = match (service, faults.is_empty(), known) {
         (None, ..) => Reply::error(404, "Unknown request URL"),
         (_, false, _) => Reply::error(400, &faults),
         (_, _, false) => Reply::error(401, "Incorrect API key provided"),
-        _ => state.reply(asked["model"].as_str().unwrap_or_default()),
+        _ => state.reply(&model),
     };
     tokio::time::sleep(std::time::Duration::from_millis(reply.wait_head)).await;
     if reply.hold_head {
         release(state.released.subscribe()).await;
     }
     let service = service.unwrap_or(Service::Models);
-    let Some((kind, mut events)) = content(service, &asked, &reply) else {
+    let Some((kind, mut events)) = content(service, &path, &asked, &reply) else {
         entry.close();
         return Err(io::Error::other("hung up by the script"));
     };
     if reply.gzip {
         events = vec![compress(&events.concat())];
     }
-    let plain = matches!(reply.pieces, Pieces::AsMade) && kind != "text/event-stream";
+    let plain = matches!(reply.pieces, Pieces::AsMade) && kind == "application/json";
     let length = plain.then(|| events.iter().map(Bytes::len).sum());
     let script = Script::new(&events, &reply, state.released.subscribe(), entry);
     let mut response = Response::new(UnsyncBoxBody::new(script));
     *response.status_mut() = StatusCode::from_u16(reply.status).expect("a status of the script");
-    set_headers(response.headers_mut(), kind, length, &reply, &head.headers);
+    let shown = credential(Some(service), &head.headers);
+    set_headers(response.headers_mut(), kind, length, &reply, shown);
     Ok(response)
 }
 
 fn service(path: &str) -> Option<Service> {
+    if let Some(api) = api::of(path) {
+        return Some(Service::Other(api));
+    }
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let path = match path.strip_prefix("/openai/deployments/") {
         Some(rest) => &rest[rest.find('/')?..],
@@ -125,15 +146,15 @@ fn service(path: &str) -> Option<Service> {
 }
 
 /// Whether the credential is one that it takes.
-fn known(state: &State, headers: &HeaderMap) -> bool {
-    state
-        .replies()
-        .key
-        .as_ref()
-        .is_none_or(|key| credential(headers) == Some(key.as_str()))
+fn known(state: &State, shown: Option<&str>) -> bool {
+    let replies = state.replies();
+    replies.key.as_ref().is_none_or(|key| shown == Some(key))
 }
 
-fn credential(headers: &HeaderMap) -> Option<&str> {
+fn credential(service: Option<Service>, headers: &HeaderMap) -> Option<&str> {
+    if let Some(Service::Other(api)) = service {
+        return api.credential(headers);
+    }
     let bearer = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
@@ -141,9 +162,29 @@ fn credential(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The content type and the natural pieces of the body; `None` is to hang up.
-fn content(service: Service, asked: &Value, reply: &Reply) -> Option<(&'static str, Vec<Bytes>)> {
+fn content(
+    service: Service,
+    path: &str,
+    asked: &Value,
+    reply: &Reply,
+) -> Option<(&'static str, Vec<Bytes>)> {
     const JSON: &str = "application/json";
     let json = |value: Value| Some((JSON, vec![Bytes::from(value.to_string())]));
+    if let Service::Other(api) = service {
+        match &reply.content {
+            Content::Usual if reply.status >= 400 => {
+                return json(api.error(reply.status, "scripted"));
+            }
+            Content::Usual => return Some(api.usual(path, asked, reply)),
+            Content::Error(message) => return json(api.error(reply.status, message)),
+            Content::Events(events) => {
+                let pieces = events.iter().map(|data| api.event(data, reply));
+                return Some((api.stream_type(), pieces.collect()));
+            }
+            // Nobody's own.
+            _ => {}
+        }
+    }
     let streamed = asked["stream"] == true;
     match &reply.content {
         Content::Usual if reply.status >= 400 => json(answer::error(reply.status, "scripted")),
@@ -155,7 +196,7 @@ fn content(service: Service, asked: &Value, reply: &Reply) -> Option<(&'static s
             Service::Chat => json(answer::chat(asked, None)),
             Service::Completion => json(answer::completion(asked)),
             Service::Embedding => json(answer::embeddings(asked)),
-            Service::Models => json(answer::models()),
+            Service::Models | Service::Other(_) => json(answer::models()),
         },
         Content::Error(message) => json(answer::error(reply.status, message)),
         Content::Json(value) => json(value.clone()),
@@ -198,7 +239,7 @@ fn set_headers(
     kind: &'static str,
     length: Option<usize>,
     reply: &Reply,
-    request: &HeaderMap,
+    shown: Option<&str>,
 ) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(length) = length {
@@ -221,7 +262,7 @@ fn set_headers(
     if reply.gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
-    if let Some(credential) = credential(request).filter(|_| reply.echo_credential) {
+    if let Some(credential) = shown.filter(|_| reply.echo_credential) {
         let value = HeaderValue::from_str(credential).expect("it came as a header");
         headers.insert("x-echo-credential", value);
     }
