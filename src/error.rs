@@ -39,8 +39,24 @@ pub enum Failure {
         /// Where the call could go on.
         fallbacks: Vec<String>,
     },
+    /// A request that is passed on to a whole API did not come back.
+    Api {
+        /// Whose API it is.
+        provider: String,
+        /// Why.
+        fault: ApiFault,
+    },
     /// A fault of the gateway's own.
     Internal,
+}
+
+/// Why a request that is passed on did not come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiFault {
+    /// The gateway has no key or no address for the provider.
+    Unbound,
+    /// It was asked in vain.
+    Asked(UpstreamKind),
 }
 
 /// A failure that can be acted out.
@@ -286,6 +302,10 @@ impl Failure {
                 ..
             } => StatusCode::TOO_MANY_REQUESTS,
             Self::Rehearsed { act, .. } => act.status(),
+            Self::Api { fault, .. } => match fault {
+                ApiFault::Unbound => StatusCode::NOT_IMPLEMENTED,
+                ApiFault::Asked(kind) => kind.status(),
+            },
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -297,8 +317,15 @@ impl Failure {
                 Side::Client
             }
             Self::Request(_) | Self::Denied(_) => Side::Client,
-            Self::Upstream(_) => Side::Provider,
-            Self::NoDeployment { .. } | Self::Rehearsed { .. } | Self::Internal => Side::Gateway,
+            Self::Upstream(_)
+            | Self::Api {
+                fault: ApiFault::Asked(_),
+                ..
+            } => Side::Provider,
+            Self::NoDeployment { .. }
+            | Self::Rehearsed { .. }
+            | Self::Api { .. }
+            | Self::Internal => Side::Gateway,
         }
     }
 
@@ -417,6 +444,21 @@ impl UpstreamKind {
         }
     }
 
+    /// What happened, in words that a provider's name can stand before.
+    fn told(self) -> &'static str {
+        match self {
+            Self::Status(status) if status.is_redirection() => {
+                "redirects elsewhere, which is not followed"
+            }
+            Self::Status(_) | Self::Unfit { .. } => "answered with an error",
+            Self::Unreachable => "could not be reached",
+            Self::Timeout(_) | Self::Stalled(_) => "did not answer in time",
+            Self::Malformed => "answered with something else than its protocol says",
+            Self::TooLarge => "answered with more than the gateway holds",
+            Self::Cut => "broke its answer off",
+        }
+    }
+
     /// LiteLLM's exception class for it.
     pub fn class(self) -> &'static str {
         match self {
@@ -473,6 +515,16 @@ impl fmt::Display for Failure {
             Self::Request(fault) => fault.fmt(f),
             Self::Denied(denial) => denial.fmt(f),
             Self::Upstream(fault) => fault.fmt(f),
+            Self::Api { provider, fault } => match fault {
+                ApiFault::Unbound => write!(
+                    f,
+                    "litellm.{}: The gateway has no key or no address for {provider}",
+                    self.class()
+                ),
+                ApiFault::Asked(kind) => {
+                    write!(f, "litellm.{}: {provider} {}", self.class(), kind.told())
+                }
+            },
             Self::NoDeployment { group, why } => {
                 write!(f, "litellm.{}: ", self.class())?;
                 match why {

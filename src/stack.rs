@@ -25,6 +25,7 @@ use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
 use crate::ingress::front::FrontDoor;
 use crate::ingress::openai;
+use crate::ingress::pass::PassDoor;
 use crate::ingress::respond::Responder;
 use crate::live::Handle;
 use crate::reliable::Reliable;
@@ -105,7 +106,11 @@ impl Gateway {
                 return Access::Open;
             }
             match Door::of(head.uri.path()) {
-                Door::Front | Door::Alive | Door::Ready | Door::Unknown => Access::Open,
+                Door::Unknown => match live.api(head.uri.path()) {
+                    Some(api) if !api.open => Access::Required,
+                    Some(_) | None => Access::Open,
+                },
+                Door::Front | Door::Alive | Door::Ready => Access::Open,
                 Door::Health => Access::Optional,
                 Door::Metrics if !live.routes().settings.metrics_need_key => Access::Open,
                 Door::Metrics
@@ -134,6 +139,7 @@ enum Door<'a> {
     Explain,
     Decisions(&'a str),
     Call(Route, Option<&'a str>),
+    /// A path that none of the gateway's own is; the file may pass it on.
     Unknown,
 }
 
@@ -191,6 +197,7 @@ struct Doors(Arc<Rooms>);
 struct Rooms {
     gateway: Gateway,
     front_door: FrontDoor<Responder<Reliable<Routing<Upstream>>>>,
+    pass_door: PassDoor,
     router: Router,
 }
 
@@ -208,9 +215,12 @@ impl Doors {
             // What stands here sees a request that has been read, and its response.
             .service(Responder::new(calls, reporter.clone()));
         let front_door = FrontDoor::new(gateway.live.clone(), answers, reporter.clone(), reason);
+        let client = gateway.upstream.client().clone();
+        let pass_door = PassDoor::new(gateway.live.clone(), client, reporter.clone());
         Self(Arc::new(Rooms {
             gateway,
             front_door,
+            pass_door,
             router,
         }))
     }
@@ -238,7 +248,7 @@ where
 impl Rooms {
     async fn answer<B>(&self, request: Request<B>) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let gateway = &self.gateway;
@@ -248,7 +258,11 @@ impl Rooms {
             return self.front_door.serve(request, route, model).await;
         }
         if door == Door::Unknown {
-            return openai::error(&Failure::Request(RequestFault::Route));
+            return if gateway.live.peek().api(request.uri().path()).is_some() {
+                self.pass_door.serve(request).await
+            } else {
+                openai::error(&Failure::Request(RequestFault::Route))
+            };
         }
         if door == Door::Explain {
             return self.explain(request).await;

@@ -257,6 +257,7 @@ impl General {
         forward_client_headers: false,
         budget_error_status: 429,
         completion_model: None,
+        pass_through: Cow::Borrowed(&[]),
     };
 }
 

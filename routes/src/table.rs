@@ -799,6 +799,29 @@ pub struct General {
     pub budget_error_status: u16,
     /// `infer_model_from_keys` and `completion_model`: the group of a request that names none.
     pub completion_model: Option<Text>,
+    /// `pass_through_endpoints`.
+    pub pass_through: List<PassThrough>,
+}
+
+/// A path whose requests are passed on as they are (`pass_through_endpoints`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct PassThrough {
+    /// `path`, with a slash before it and none behind it.
+    pub path: Text,
+    /// `target`: where they go.
+    pub target: Value,
+    /// `headers`: added to each request; their values may be secrets.
+    pub headers: List<(Text, Credential)>,
+    /// `include_subpath`: paths below it are passed on, too.
+    pub subpaths: bool,
+    /// `forward_headers`: the caller's headers go on, but for those that show who it is.
+    pub client_headers: bool,
+    /// `auth: false`: no key is asked for.
+    pub open: bool,
+    /// `methods`; empty is all.
+    pub methods: List<Text>,
+    /// `cost_per_request`.
+    pub cost: Option<Usd>,
 }
 
 /// A key declared in the file (`key_settings`).

@@ -1,6 +1,6 @@
 //! The body of a response.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::upstream::Relay;
+use crate::upstream::pass::Passed;
 
 /// A response body: whole, or a stream on its way.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Body(Kind);
 enum Kind {
     Whole(Bytes),
     Relay(Box<Relay>),
+    Passed(Box<Passed>),
 }
 
 impl Body {
@@ -29,22 +31,30 @@ impl Body {
     pub fn relay(relay: Relay) -> Self {
         Self(Kind::Relay(Box::new(relay)))
     }
+
+    /// An answer that is passed on as it comes.
+    pub fn passed(passed: Passed) -> Self {
+        Self(Kind::Passed(Box::new(passed)))
+    }
 }
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.0 {
             Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Relay(relay) => relay
                 .poll_bytes(cx)
                 .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+            Kind::Passed(passed) => passed
+                .poll_bytes(cx)
+                .map(|bytes| bytes.map(|bytes| bytes.map(Frame::data))),
         }
     }
 
@@ -52,6 +62,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_empty(),
             Kind::Relay(relay) => relay.is_ended(),
+            Kind::Passed(passed) => passed.is_ended(),
         }
     }
 
@@ -59,6 +70,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Relay(_) => SizeHint::default(),
+            Kind::Passed(passed) => passed.size_hint(),
         }
     }
 }

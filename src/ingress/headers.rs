@@ -320,6 +320,13 @@ pub fn push_failure(headers: &mut HeaderMap, id: &HeaderValue, source: &'static 
     headers.insert(SOURCE, HeaderValue::from_static(source));
 }
 
+/// Names the call and the gateway in an answer that is passed on.
+pub fn push_call(headers: &mut HeaderMap, id: &HeaderValue) {
+    headers.insert(CALL_ID, id.clone());
+    headers.insert(LITELLM_VERSION, VERSION);
+    headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
+}
+
 /// Names whose fault an error is.
 pub fn push_source(headers: &mut HeaderMap, source: &'static str) {
     headers.insert(SOURCE, HeaderValue::from_static(source));

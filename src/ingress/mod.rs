@@ -5,5 +5,6 @@ pub mod body;
 pub mod front;
 pub mod headers;
 pub mod openai;
+pub mod pass;
 mod read;
 pub mod respond;

@@ -381,7 +381,7 @@ fn credential_kind(credential: &Credential) -> Kind {
     }
 }
 
-fn credential(provider: &Provider, key: &str) -> Option<(HeaderName, HeaderValue)> {
+pub(super) fn credential(provider: &Provider, key: &str) -> Option<(HeaderName, HeaderValue)> {
     let (name, text) = match &provider.auth {
         Auth::Header(name) => (HeaderName::try_from(&**name).ok()?, Cow::Borrowed(key)),
         Auth::Bearer | Auth::Protocol => (header::AUTHORIZATION, format!("Bearer {key}").into()),

@@ -4,6 +4,7 @@
 //! credentials, header values. [`Handle`] holds the one in force; a request loads it once and keeps
 //! it to its end, and an override is a new `Live` put in its place in one store.
 
+pub mod api;
 mod endpoint;
 mod environment;
 mod master;
@@ -17,6 +18,7 @@ use arc_swap::ArcSwap;
 use pointsman_routes::table::{Deployment, DeploymentId, Routes};
 use pointsman_routes::{Literals, Table};
 
+pub use self::api::Api;
 pub use self::endpoint::{Authority, Endpoint, Names};
 use self::environment::Environment;
 pub use self::master::MasterKey;
@@ -25,6 +27,7 @@ pub use self::master::MasterKey;
 pub struct Live {
     table: Table,
     endpoints: Box<[Endpoint]>,
+    apis: Box<[Api]>,
     master: Option<MasterKey>,
     database: Option<String>,
     salt: Option<String>,
@@ -72,11 +75,13 @@ impl Live {
             .iter()
             .map(|deployment| Endpoint::bind(routes, deployment, &environment, &mut faults))
             .collect();
+        let apis = api::bind(routes, &environment, &mut faults);
         if faults.is_empty() {
             let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
             Ok(Self {
                 table,
                 endpoints,
+                apis: apis.into(),
                 master,
                 database,
                 salt,
@@ -107,6 +112,11 @@ impl Live {
     /// What a deployment is bound to.
     pub fn endpoint(&self, id: DeploymentId) -> &Endpoint {
         &self.endpoints[usize::from(id.0)]
+    }
+
+    /// The way on of a request that is passed through, if its path has one.
+    pub fn api(&self, path: &str) -> Option<&Api> {
+        self.apis.iter().find(|api| api.takes(path))
     }
 
     /// The administrator's key, if there is one.

@@ -63,6 +63,7 @@ pub fn of(failure: &Failure) -> Option<Class> {
         Failure::NoDeployment { .. }
         | Failure::Request(_)
         | Failure::Denied(_)
+        | Failure::Api { .. }
         | Failure::Internal => None,
     }
 }

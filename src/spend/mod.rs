@@ -1,5 +1,6 @@
 //! Counts what a call took and what it cost.
 
 pub mod meter;
+pub mod pass;
 pub mod price;
 pub mod report;

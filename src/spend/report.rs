@@ -14,6 +14,7 @@ use pointsman_routes::table::DeploymentId;
 use pointsman_routes::usd::Decimal;
 
 use super::meter::Meter;
+use super::pass::PassRecord;
 use super::price::Cost;
 use crate::call::{Call, Trail, Usage};
 use crate::wire::json;
@@ -57,6 +58,13 @@ impl Record {
     pub fn total(&self) -> Duration {
         self.ended.saturating_duration_since(self.call.arrived)
     }
+}
+
+/// What a line is written of.
+#[derive(Debug)]
+enum Ended {
+    Call(Record),
+    Pass(PassRecord),
 }
 
 /// How lines look.
@@ -118,7 +126,7 @@ impl Sink {
 /// Takes the records of ended calls. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct Reporter {
-    queue: Option<SyncSender<(SystemTime, Record)>>,
+    queue: Option<SyncSender<(SystemTime, Ended)>>,
     lost: Arc<AtomicU64>,
     meter: Arc<Meter>,
 }
@@ -155,8 +163,18 @@ impl Reporter {
     /// Counts a call that has ended and queues its line. Never waits.
     pub fn report(&self, record: Record) {
         self.meter.count(&record);
+        self.queue(Ended::Call(record));
+    }
+
+    /// Counts a request that was passed on and has ended, and queues its line. Never waits.
+    pub fn report_pass(&self, record: PassRecord) {
+        record.count();
+        self.queue(Ended::Pass(record));
+    }
+
+    fn queue(&self, ended: Ended) {
         if let Some(queue) = &self.queue
-            && queue.try_send((SystemTime::now(), record)).is_err()
+            && queue.try_send((SystemTime::now(), ended)).is_err()
         {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -169,7 +187,7 @@ impl Reporter {
 }
 
 fn write_lines(
-    records: &Receiver<(SystemTime, Record)>,
+    records: &Receiver<(SystemTime, Ended)>,
     lines: Lines,
     sink: &mut Sink,
     lost: &AtomicU64,
@@ -177,10 +195,13 @@ fn write_lines(
     let mut out = Vec::with_capacity(64 << 10);
     let mut stamp = Stamp::default();
     while let Ok(first) = records.recv() {
-        for (at, record) in std::iter::once(first).chain(records.try_iter().take(BATCH)) {
-            match lines {
-                Lines::Json => push_json(&mut out, stamp.of(at), &record),
-                Lines::Human => push_human(&mut out, stamp.of(at), &record),
+        for (at, ended) in std::iter::once(first).chain(records.try_iter().take(BATCH)) {
+            let at = stamp.of(at);
+            match (lines, ended) {
+                (Lines::Json, Ended::Call(record)) => push_json(&mut out, at, &record),
+                (Lines::Human, Ended::Call(record)) => push_human(&mut out, at, &record),
+                (Lines::Json, Ended::Pass(record)) => push_json_pass(&mut out, at, &record),
+                (Lines::Human, Ended::Pass(record)) => push_human_pass(&mut out, at, &record),
             }
         }
         let lost = lost.swap(0, Ordering::Relaxed);
@@ -240,6 +261,66 @@ fn push_json(out: &mut Vec<u8>, at: &str, record: &Record) {
     line.raw("upstream_ms", &[decimal.millis(record.upstream)]);
     line.raw("latency_ms", &[decimal.millis(record.total())]);
     out.extend_from_slice(b"}\n");
+}
+
+fn push_json_pass(out: &mut Vec<u8>, at: &str, record: &PassRecord) {
+    let mut decimal = Decimal::default();
+    let level = if record.failure.is_some() {
+        "WARN"
+    } else {
+        "INFO"
+    };
+    let key = &record.principal.key;
+    let mut line = Line { out, first: true };
+    line.raw("timestamp", &[b"\"", at.as_bytes(), b"\""]);
+    line.raw("level", &[b"\"", level.as_bytes(), b"\""]);
+    line.raw("message", &[b"\"request\""]);
+    line.text("call_id", record.id.to_str().unwrap_or(""));
+    line.text("call_type", "pass_through_endpoint");
+    line.text("key", record.principal.alias.as_deref().unwrap_or(key));
+    line.optional_text("model", record.model.as_deref());
+    line.text("route", &record.prefix);
+    line.text("provider", &record.provider);
+    line.number("status", Some(record.status.as_u16().into()));
+    line.optional_text("error", record.failure);
+    line.flag("client_gone", record.dropped);
+    line.number("prompt_tokens", record.usage.map(|usage| usage.prompt));
+    line.number(
+        "completion_tokens",
+        record.usage.map(|usage| usage.completion),
+    );
+    line.raw("cost", &[decimal.dollars(record.cost.total())]);
+    line.raw("upstream_ms", &[decimal.millis(record.upstream)]);
+    line.raw("latency_ms", &[decimal.millis(record.total())]);
+    out.extend_from_slice(b"}\n");
+}
+
+fn push_human_pass(out: &mut Vec<u8>, at: &str, record: &PassRecord) {
+    let key = &record.principal.key;
+    // Writing to a vector does not fail.
+    let _ = write!(
+        out,
+        "{at} {} {} {} -> {} {}",
+        record.id.to_str().unwrap_or(""),
+        record.principal.alias.as_deref().unwrap_or(key),
+        record.prefix,
+        plain(record.model.as_deref().unwrap_or("-")),
+        record.status.as_u16(),
+    );
+    if let Some(failure) = record.failure {
+        let _ = write!(out, " {failure}");
+    }
+    if let Some(usage) = record.usage {
+        let (prompt, completion) = (usage.prompt, usage.completion);
+        let cost = record.cost.total();
+        let _ = write!(out, " {prompt}+{completion} tokens ${cost}");
+    }
+    let _ = writeln!(
+        out,
+        " {} ms{}",
+        record.total().as_millis(),
+        if record.dropped { ", client gone" } else { "" }
+    );
 }
 
 fn push_human(out: &mut Vec<u8>, at: &str, record: &Record) {

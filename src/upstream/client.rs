@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
@@ -38,46 +39,72 @@ const MAX_IDLE: usize = 1024;
 /// Header fields of one answer.
 const MAX_HEADERS: usize = 200;
 
-/// A request body in one or several pieces, none of them copied.
-#[derive(Clone, Debug)]
-pub struct Pieces {
-    pieces: SmallVec<[Bytes; 4]>,
-    next: usize,
+/// A request body: in one or several pieces, none of them copied, or as it comes.
+pub struct Pieces(Kind);
+
+enum Kind {
+    Held {
+        pieces: SmallVec<[Bytes; 4]>,
+        next: usize,
+    },
+    Flowing(UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>),
 }
 
 impl Pieces {
     /// These pieces, one after the other.
     pub fn new(pieces: SmallVec<[Bytes; 4]>) -> Self {
-        Self { pieces, next: 0 }
+        Self(Kind::Held { pieces, next: 0 })
     }
 
-    fn left(&self) -> usize {
-        self.pieces[self.next..].iter().map(Bytes::len).sum()
+    /// A body that comes from elsewhere. The exchange breaks off if it does.
+    pub fn flowing(body: UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Kind::Flowing(body))
     }
 }
 
 impl Body for Pieces {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Box<dyn Error + Send + Sync>;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let at = self.next;
-        let Some(piece) = self.pieces.get_mut(at).map(std::mem::take) else {
-            return Poll::Ready(None);
-        };
-        self.next += 1;
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        match &mut self.0 {
+            Kind::Held { pieces, next } => {
+                let Some(piece) = pieces.get_mut(*next).map(std::mem::take) else {
+                    return Poll::Ready(None);
+                };
+                *next += 1;
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            Kind::Flowing(body) => Pin::new(body).poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.next == self.pieces.len()
+        match &self.0 {
+            Kind::Held { pieces, next } => *next == pieces.len(),
+            Kind::Flowing(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left() as u64)
+        match &self.0 {
+            Kind::Held { pieces, next } => {
+                let left: usize = pieces[*next..].iter().map(Bytes::len).sum();
+                SizeHint::with_exact(left as u64)
+            }
+            Kind::Flowing(body) => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pieces")
+            .field("left", &self.size_hint())
+            .finish()
     }
 }
 

@@ -9,3 +9,4 @@ pub mod openai;
 pub mod route;
 pub mod splice;
 pub mod sse;
+pub mod usage;

@@ -63,7 +63,7 @@ fn details(text: &[u8], mut take: impl FnMut(&[u8], u64)) {
     });
 }
 
-fn count(text: &[u8]) -> u64 {
+pub(super) fn count(text: &[u8]) -> u64 {
     /// More than any model takes or gives in one answer.
     const MOST: u64 = 1_000_000_000;
     let whole = if text.len() <= 18 && text.iter().all(u8::is_ascii_digit) {

@@ -1,8 +1,10 @@
 //! `general_settings`, and `database` of the sister dialect.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::keys::key_ref;
+use super::pass_through;
 use super::read::{Reader, flag, text, texts};
 use crate::mask;
 use crate::table::{General, KeyRef, Secret};
@@ -70,6 +72,7 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> General {
         forward_client_headers: flag(map, "forward_client_headers_to_llm_api").unwrap_or(false),
         budget_error_status: status(map, reader).unwrap_or(default.budget_error_status),
         completion_model: reader.plain(map, "completion_model").map(text),
+        pass_through: Cow::Owned(pass_through::read(map, reader)),
     }
 }
 

@@ -14,6 +14,7 @@ mod keys;
 mod lints;
 mod models;
 mod names;
+mod pass_through;
 mod read;
 mod router;
 mod rules;

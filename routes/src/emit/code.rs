@@ -14,9 +14,9 @@ use crate::catalog;
 use crate::table::{
     Auth, Backoff, Budget, Cache, CacheKind, Capabilities, Carried, Credential, Deployment,
     DeploymentId, Facts, General, Group, GroupId, GuardMode, Guardrail, Jitter, KeyRef, Limits,
-    LiteralId, LongPrice, Member, Mock, Mode, Name, Pattern, Piece, Price, Priced, Protocol,
-    Provider, Queue, Redis, RetryPolicy, Router, Rule, Secret, Setting, Settings, StaticKey,
-    Strategy, Target, Value, WeightedAlias, Window,
+    LiteralId, LongPrice, Member, Mock, Mode, Name, PassThrough, Pattern, Piece, Price, Priced,
+    Protocol, Provider, Queue, Redis, RetryPolicy, Router, Rule, Secret, Setting, Settings,
+    StaticKey, Strategy, Target, Value, WeightedAlias, Window,
 };
 use crate::usd::Usd;
 
@@ -157,7 +157,7 @@ structs_with_a_default! {
         health_check_concurrency,
         max_parallel_requests, global_max_parallel_requests, max_request_bytes, max_response_bytes,
         key_header, always_include_stream_usage, allow_client_credentials, expose_fallback_errors, allow_mock_testing,
-        forward_client_headers, budget_error_status, completion_model,
+        forward_client_headers, budget_error_status, completion_model, pass_through,
     }
 }
 
@@ -172,6 +172,7 @@ structs! {
     Guardrail { name, kind, modes, default_on, api_key, api_base, options }
     Carried { path, value }
     Rule { groups, keys, teams, users, tags, metadata, prefer, otherwise }
+    PassThrough { path, target, headers, subpaths, client_headers, open, methods, cost }
 }
 
 wrappers! { GroupId DeploymentId LiteralId Usd }

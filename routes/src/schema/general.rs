@@ -1,7 +1,7 @@
 //! Keys of `general_settings`.
 
-use super::Kind::{Any, Bool, Count, List, Map, Seconds, Secret, Text, Words};
-use super::Section::General;
+use super::Kind::{Any, Bool, Count, Dollars, Map, Seconds, Secret, Sections, Text, Words};
+use super::Section::{General, PassThrough};
 use super::Verdict::{Better, Differs, Honoured, Later};
 use super::{Line, carried, field, ignored, rejected};
 
@@ -73,8 +73,27 @@ pub(super) const ROWS: &[Line] = &[
         "enable_oauth2_proxy_auth", "oauth2_config_mappings",
         "allow_cli_sso_verification_uri_complete"], Any, "Tokens of an identity provider as keys.",
         "A5-06"),
-    carried(General, &["pass_through_endpoints"], List, "Paths that are passed on as they are.",
-        "A5-06"),
+    field(General, &["pass_through_endpoints"], Sections(PassThrough), Honoured,
+        "Paths that are passed on as they are.", "A5-06"),
+    field(PassThrough, &["path"], Text, Honoured, "The path, such as `/v1/parse`.", "A7-05"),
+    field(PassThrough, &["target"], Text, Honoured,
+        "Where its requests go; the rest of a path below it is put behind.", "A7-05"),
+    field(PassThrough, &["headers"], Map, Honoured,
+        "Headers that are added; a value may hold `os.environ/NAME`.", "A7-05"),
+    field(PassThrough, &["include_subpath"], Bool, Honoured,
+        "Passes on the paths below it, too.", "A7-05"),
+    field(PassThrough, &["forward_headers"], Bool,
+        Better("credentials of the caller, cookies and what speaks to the gateway stay here"),
+        "Passes on the caller's headers.", "A7-05"),
+    field(PassThrough, &["auth"], Bool,
+        Differs("a key is asked for unless it is `false`; in LiteLLM only if it is `true`"),
+        "Whether the caller needs a key.", "A7-05"),
+    field(PassThrough, &["methods"], Words, Honoured, "Methods that it takes; all unless given.",
+        "A7-05"),
+    field(PassThrough, &["cost_per_request"], Dollars, Honoured, "What a request costs.", "A7-05"),
+    ignored(PassThrough, &["id", "guardrails", "is_from_config", "default_query_params",
+        "merge_query_params", "custom_llm_provider"], "requests are passed on as they are",
+        "Options of LiteLLM's own pages.", "A7-05"),
     carried(General, &["pass_through_request_timeout", "responses_websocket_session_limit_seconds",
         "enable_openai_websocket_passthrough", "vertex_ai_pass_through_drop_anthropic_betas",
         "transcribe_media_buckets"], Any, "Options of passing on.", "A7-05"),

@@ -192,6 +192,7 @@ sections! {
     Settings "litellm_settings" "Settings of calls, caches, callbacks and budgets.";
     CacheParams "litellm_settings.cache_params" "Where answers are kept.";
     General "general_settings" "Settings of the server.";
+    PassThrough "general_settings.pass_through_endpoints[]" "A path whose requests are passed on as they are.";
     Guardrail "guardrails[]" "A check before, beside or after a call.";
     GuardrailParams "guardrails[].litellm_params" "Which check, and when.";
     Rule "rules[]" "Whom requests prefer, by who asks and what for.";

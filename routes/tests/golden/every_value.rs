@@ -7,8 +7,8 @@ use pointsman_routes::catalog;
 use pointsman_routes::table::{
     Auth, Backoff, Budget, Cache, CacheKind, Capabilities, Carried, Credential, Deployment,
     DeploymentId, Facts, General, Group, GroupId, GuardMode, Guardrail, Jitter, KeyRef, Limits,
-    LiteralId, LongPrice, Member, Mock, Mode, Name, Pattern, Piece, Price, Priced, Protocol,
-    Provider, Queue, Redis, RetryPolicy, Router, Routes, Rule, Secret, Setting, Settings,
+    LiteralId, LongPrice, Member, Mock, Mode, Name, PassThrough, Pattern, Piece, Price, Priced,
+    Protocol, Provider, Queue, Redis, RetryPolicy, Router, Routes, Rule, Secret, Setting, Settings,
     StaticKey, Strategy, Target, Text, Value, WeightedAlias, Window,
 };
 use pointsman_routes::usd::Usd;
@@ -376,6 +376,17 @@ fn general() -> General {
         forward_client_headers: true,
         budget_error_status: 402,
         completion_model: Some(text("gpt-4o")),
+        pass_through: vec![PassThrough {
+            path: text("/parse"),
+            target: Value::Env(text("PARSE_URL")),
+            headers: vec![(text("authorization"), Credential::Plain(plain("Bearer")))].into(),
+            subpaths: true,
+            client_headers: true,
+            open: true,
+            methods: texts(&["POST"]),
+            cost: Some(Usd(1)),
+        }]
+        .into(),
     }
 }
 

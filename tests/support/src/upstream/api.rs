@@ -1,7 +1,7 @@
 //! What tells one provider's API from another's: OpenAI's is the usual one, others stand here.
 
+use super::anthropic;
 use super::reply::Reply;
-use super::{anthropic, gemini};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
@@ -15,7 +15,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// A provider's API.
-pub(super) trait Api: Sync {
+pub(super) trait Api: Sync + std::fmt::Debug {
     /// Whether this path is one of its.
     fn serves(&self, path: &str) -> bool;
 
@@ -46,6 +46,6 @@ pub(super) trait Api: Sync {
 
 /// The API that has this path; `None` is OpenAI's.
 pub(super) fn of(path: &str) -> Option<&'static dyn Api> {
-    const ALL: &[&dyn Api] = &[&anthropic::Anthropic, &gemini::Gemini];
+    const ALL: &[&dyn Api] = &[&anthropic::Anthropic];
     ALL.iter().copied().find(|api| api.serves(path))
 }

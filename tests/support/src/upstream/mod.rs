@@ -3,11 +3,11 @@
 
 mod answer;
 mod anthropic;
+mod anything;
 mod api;
 mod body;
 mod check;
 mod control;
-mod gemini;
 pub mod record;
 pub mod reply;
 mod serve;
@@ -26,6 +26,27 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// What a fake speaks that speaks one API only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaks {
+    /// Any: it takes every request whose key is a bearer token.
+    Bearer,
+    /// Any: it takes every request whose key is in `x-api-key`.
+    ApiKey,
+    /// Any: it takes every request whose key is in `x-goog-api-key`.
+    GoogleKey,
+}
+
+impl Speaks {
+    fn api(self) -> &'static dyn api::Api {
+        match self {
+            Self::Bearer => &anything::Anything(&["authorization"]),
+            Self::ApiKey => &anything::Anything(&["x-api-key"]),
+            Self::GoogleKey => &anything::Anything(&["x-goog-api-key"]),
+        }
+    }
+}
+
 /// A running fake upstream. Dropped, it stops, and fails the test if a request had a fault that
 /// nobody took with [`take_violations`](Self::take_violations).
 #[derive(Debug)]
@@ -37,6 +58,8 @@ pub struct Upstream {
 
 #[derive(Debug)]
 struct State {
+    /// The one API that it speaks, if it is not to be known by its paths.
+    api: Option<&'static dyn api::Api>,
     record: Record,
     replies: Mutex<Replies>,
     released: watch::Sender<bool>,
@@ -71,11 +94,22 @@ impl Upstream {
             .expect("a free port")
     }
 
+    /// Starts one that speaks one API only, whose paths others have, too.
+    pub async fn speaking(api: Speaks) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        Self::on(listener, Some(api.api())).expect("a bound socket")
+    }
+
     /// Starts one on this address.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        Self::on(TcpListener::bind(address).await?, None)
+    }
+
+    fn on(listener: TcpListener, api: Option<&'static dyn api::Api>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let state = Arc::new(State {
+            api,
             record: Record::new(),
             replies: Mutex::default(),
             released: watch::Sender::new(false),

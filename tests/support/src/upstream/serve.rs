@@ -68,7 +68,10 @@ async fn serve(
         return Ok(control::answer(&state, &head.method, rest, &body));
     }
     let path = head.uri.path().to_owned();
-    let service = service(&path);
+    let service = match state.api {
+        Some(api) => api.serves(&path).then_some(Service::Other(api)),
+        None => service(&path),
+    };
     let (asked, mut violations) = match service {
         Some(Service::Models) | None => (Value::Null, Vec::new()),
         Some(Service::Other(api)) => api.check(&Asked {

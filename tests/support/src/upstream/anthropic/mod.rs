@@ -13,6 +13,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 /// Anthropic.
+#[derive(Debug)]
 pub(super) struct Anthropic;
 
 impl Api for Anthropic {
