@@ -4,6 +4,7 @@
 //! body, and [`chat::Event`]s become the events of a stream. A call whose provider speaks its
 //! dialect comes here for its errors alone.
 
+pub mod gemini;
 pub mod openai;
 
 use bytes::{Bytes, BytesMut};
@@ -40,11 +41,10 @@ pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
 /// An error as those who speak the dialect read it.
 pub fn error_body(dialect: Dialect, failure: &Failure) -> Vec<u8> {
     match dialect {
-        Dialect::OpenAi
-        | Dialect::Responses
-        | Dialect::Anthropic
-        | Dialect::Gemini
-        | Dialect::Cohere => crate::error::openai_body(failure),
+        Dialect::Gemini => gemini::error_body(failure),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Anthropic | Dialect::Cohere => {
+            crate::error::openai_body(failure)
+        }
     }
 }
 

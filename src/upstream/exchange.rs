@@ -12,7 +12,7 @@ use super::client::Pieces;
 use super::params::Rules;
 use super::protocol::{Ask, Protocol, Task, Unfit, Written};
 use super::{fault, openai, protocol_of};
-use crate::call::{Attempt, Call, chat};
+use crate::call::{Attempt, Call, Dialect, Route, chat};
 use crate::dialect;
 use crate::error::{Failure, NoDeployment, UpstreamKind};
 use crate::live::Endpoint;
@@ -63,8 +63,9 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
     let call = &attempt.call;
     let deployment = call.live.deployment(attempt.deployment);
     let endpoint = call.live.endpoint(attempt.deployment);
-    let protocol = deployment.provider.protocol;
-    if matches!(protocol, table::Protocol::OpenAi | table::Protocol::Azure) {
+    let spoken = deployment.provider.protocol;
+    let openai = matches!(spoken, table::Protocol::OpenAi | table::Protocol::Azure);
+    if openai && call.route.dialect() == Dialect::OpenAi {
         let uri = endpoint.uri(call.route, model);
         let uri = uri.ok_or_else(|| unserved(call, deployment))?;
         let body = openai::request::body(call, deployment, endpoint.model_literal(model), endpoint);
@@ -74,12 +75,15 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
             dropped: Vec::new(),
         });
     }
-    let protocol = protocol_of(protocol).ok_or_else(|| unserved(call, deployment))?;
+    let protocol = protocol_of(spoken).ok_or_else(|| unserved(call, deployment))?;
     let ask = ask(attempt, model, rules);
-    let uri = protocol
-        .path(ask.task, model)
-        .and_then(|path| endpoint.below(&path))
-        .ok_or_else(|| unserved(call, deployment))?;
+    let uri = if openai {
+        endpoint.uri(Route::Chat, model)
+    } else {
+        let path = protocol.path(ask.task, model);
+        path.and_then(|path| endpoint.below(&path))
+    };
+    let uri = uri.ok_or_else(|| unserved(call, deployment))?;
     if !matches!(ask.task, Task::Chat | Task::Stream) {
         return Err(unserved(call, deployment));
     }
@@ -125,7 +129,6 @@ pub(super) fn ask_of_answer<'a>(attempt: &'a Attempt, model: &'a str) -> Ask<'a>
 }
 
 fn task(call: &Call) -> Task {
-    use crate::call::Route;
     match call.route {
         Route::Chat | Route::Completions if call.peek.stream => Task::Stream,
         Route::Chat | Route::Completions => Task::Chat,

@@ -56,17 +56,15 @@ const MAX_RESPONSE_BYTES: u64 = 256 << 20;
 /// Longest error body that is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// The translation of a protocol; `None` for OpenAI's, which is passed through, and for those that
-/// this build does not speak.
+/// The translation of a protocol; `None` for those that this build does not speak.
 fn protocol_of(protocol: table::Protocol) -> Option<&'static dyn Protocol> {
     match protocol {
         table::Protocol::Anthropic => Some(&anthropic::Anthropic),
         table::Protocol::Gemini => Some(&gemini::Gemini),
         table::Protocol::Cohere => Some(&cohere::Cohere),
         table::Protocol::Ollama => Some(&ollama::Ollama),
-        table::Protocol::OpenAi
-        | table::Protocol::Azure
-        | table::Protocol::VertexAi
+        table::Protocol::OpenAi | table::Protocol::Azure => Some(&openai::chat::OpenAi),
+        table::Protocol::VertexAi
         | table::Protocol::Bedrock
         | table::Protocol::Voyage
         | table::Protocol::Jina

@@ -1,9 +1,11 @@
 //! Everyone who speaks OpenAI's protocol, Azure among them.
 //!
 //! Sources: OpenAI API reference (chat completions, completions, embeddings); Azure OpenAI REST API
-//! reference. Since callers speak the same dialect, request and answer pass through: the model's
-//! name is put in place, the gateway's own members are taken out, and every other byte is left.
+//! reference. Where callers speak the same dialect, request and answer pass through: the model's
+//! name is put in place, the gateway's own members are taken out, and every other byte is left. For
+//! callers who speak another, [`chat`] translates.
 
+pub mod chat;
 pub mod request;
 pub mod response;
 pub mod stream;

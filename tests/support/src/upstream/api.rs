@@ -1,7 +1,7 @@
 //! What tells one provider's API from another's: OpenAI's is the usual one, others stand here.
 
-use super::anthropic;
 use super::reply::Reply;
+use super::{anthropic, gemini};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
@@ -46,6 +46,6 @@ pub(super) trait Api: Sync + std::fmt::Debug {
 
 /// The API that has this path; `None` is OpenAI's.
 pub(super) fn of(path: &str) -> Option<&'static dyn Api> {
-    const ALL: &[&dyn Api] = &[&anthropic::Anthropic];
+    const ALL: &[&dyn Api] = &[&anthropic::Anthropic, &gemini::Gemini];
     ALL.iter().copied().find(|api| api.serves(path))
 }

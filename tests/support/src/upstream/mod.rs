@@ -8,6 +8,7 @@ mod api;
 mod body;
 mod check;
 mod control;
+mod gemini;
 pub mod record;
 pub mod reply;
 mod serve;

@@ -1,0 +1,53 @@
+//! OpenAI's chat completions for callers who speak another dialect.
+//!
+//! Sources: OpenAI's API reference, "Chat completions" and "Streaming", and its guide to reasoning
+//! models; `DeepSeek`'s, Mistral's and Perplexity's API references for what they add.
+//!
+//! **What is lost.** `cache_control`, since OpenAI's caches need no marks; signatures of thoughts, and
+//! thoughts themselves but for `DeepSeek`, which wants them back; that a function failed, of which only
+//! its words remain.
+
+mod decoder;
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use http::StatusCode;
+
+use crate::call::{Dialect, chat};
+use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
+
+/// OpenAI's protocol, spoken by OpenAI, by Azure and by many others.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAi;
+
+impl Protocol for OpenAi {
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::OpenAi)
+    }
+
+    fn path(&self, task: Task, _model: &str) -> Option<String> {
+        match task {
+            Task::Chat | Task::Stream => Some("/chat/completions".to_owned()),
+            Task::Embed => Some("/embeddings".to_owned()),
+            Task::Rerank | Task::CountTokens => None,
+        }
+    }
+
+    fn write_chat(&self, ask: &Ask<'_>, chat: &chat::Request) -> Result<Written, Unfit> {
+        request::write(ask, chat)
+    }
+
+    fn read_chat(&self, _ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
+        response::read(body)
+    }
+
+    fn decoder(&self, _ask: &Ask<'_>) -> Box<dyn Decoder> {
+        Box::new(decoder::Chunks::default())
+    }
+
+    fn told(&self, _status: StatusCode, body: &[u8]) -> Told {
+        super::response::told(body)
+    }
+}
