@@ -142,6 +142,7 @@ fn attempt_among(bencher: Bencher<'_, '_>, strategy: &str, count: u32, ended: En
         body: body.as_bytes(),
         peek: &peek,
         hints: None,
+        who: None,
     };
     let attempt = || {
         let id = b"4f5c1c1e-6c3e-4a7f-9a3e-0a4b8f1d2c3b";

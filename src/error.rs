@@ -170,6 +170,8 @@ pub enum NoDeployment {
         cooling: Vec<String>,
         /// `enable_pre_call_checks`.
         checks: bool,
+        /// Whether one of them only has no room for another request at once.
+        full: bool,
     },
     /// The prompt is longer than any window.
     Window {
@@ -546,6 +548,7 @@ impl fmt::Display for Failure {
                         wait,
                         cooling,
                         checks,
+                        ..
                     } => write!(
                         f,
                         "No deployments available for selected model, Try again in {} seconds. \

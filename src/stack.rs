@@ -210,13 +210,19 @@ impl Doors {
         let counts = gateway.reporter.clone();
         let calls = Reliable::new(router.clone(), attempts)
             .on_abandon(move |call, trail| counts.meter().count_abandoned(call, trail));
-        let reporter = &gateway.reporter;
+        // What answers cost is spent of their deployments' budgets.
+        let purses = router.clone();
+        let reporter = gateway.reporter.clone().telling(move |record| {
+            if let Some(deployment) = record.deployment {
+                purses.spent(&record.call.live, deployment, record.cost.total());
+            }
+        });
         let answers = ServiceBuilder::new()
             // What stands here sees a request that has been read, and its response.
             .service(Responder::new(calls, reporter.clone()));
         let front_door = FrontDoor::new(gateway.live.clone(), answers, reporter.clone(), reason);
         let client = gateway.upstream.client().clone();
-        let pass_door = PassDoor::new(gateway.live.clone(), client, reporter.clone());
+        let pass_door = PassDoor::new(gateway.live.clone(), client, reporter);
         Self(Arc::new(Rooms {
             gateway,
             front_door,

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::scene::{CHAT, MASTER_KEY, keyed};
 use support::{Answer, Client, Content, Ending, Gateway, Reply, Upstream, gateway};
 
@@ -163,8 +163,31 @@ fn body(stream: bool) -> Value {
     json!({"model": "gpt-4o", "messages": messages, "stream": stream})
 }
 
+/// What callers waited in one way of being down; `--nocapture` shows it.
+fn report(how: &str, mut took: Vec<Duration>) {
+    took.sort_unstable();
+    let (first, middle, last) = (took[0], took[took.len() / 2], took[took.len() - 1]);
+    println!("| {how:<12} | {first:>9.1?} | {middle:>9.1?} | {last:>9.1?} |");
+}
+
+#[tokio::test]
+async fn nobody_is_down() {
+    let town = Town::start(&[]).await;
+    let mut took = Vec::new();
+    for round in 0..16 {
+        let began = Instant::now();
+        let answer = town.client.post(CHAT, &body(round % 2 == 0)).await;
+        took.push(began.elapsed());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let attempts = answer.header("x-pointsman-attempts").unwrap();
+        assert!(!attempts.contains(','), "{attempts}");
+    }
+    report("nothing", took);
+}
+
 /// Any three of the four down in this way: every request is answered by the fourth.
 async fn three_are_down(how: Down) {
+    let mut took = Vec::new();
     for (survivor, left) in IDS.iter().enumerate() {
         let down: Vec<_> = (0..IDS.len())
             .filter(|at| *at != survivor)
@@ -173,7 +196,9 @@ async fn three_are_down(how: Down) {
         let town = Town::start(&down).await;
         for round in 0..4 {
             let stream = round % 2 == 0;
+            let began = Instant::now();
             let answer = town.client.post(CHAT, &body(stream)).await;
+            took.push(began.elapsed());
             let told = || format!("{how:?}, {left} left: {}", answer.text());
             assert_eq!(answer.status, 200, "{}", told());
             let attempts = answer.header("x-pointsman-attempts").unwrap();
@@ -197,6 +222,7 @@ async fn three_are_down(how: Down) {
         }
         assert!(!town.gateway.log().contains("panic"));
     }
+    report(&format!("{how:?}"), took);
 }
 
 macro_rules! each_mode {

@@ -221,6 +221,7 @@ where
     let attempt = Attempt {
         call: Arc::new(call),
         deployment: id,
+        first_token: None,
     };
     match upstream.oneshot(attempt).await {
         Ok(Answer {

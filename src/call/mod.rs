@@ -195,6 +195,8 @@ pub struct Attempt {
     pub call: Arc<Call>,
     /// Who is asked.
     pub deployment: DeploymentId,
+    /// When somebody else is to be asked if a stream has no first event by then.
+    pub first_token: Option<Duration>,
 }
 
 /// What came back.
@@ -328,6 +330,7 @@ pub(crate) mod example {
         Attempt {
             call: Arc::new(call),
             deployment,
+            first_token: None,
         }
     }
 }

@@ -21,6 +21,10 @@ pub struct Trail {
     pub max_retries: u32,
     /// How many fallbacks the call may use.
     pub max_fallbacks: u32,
+    /// Attempts that were begun beside another one.
+    pub hedges: u32,
+    /// Whether one of those was the faster one.
+    pub hedge_won: bool,
 }
 
 /// An attempt that failed.

@@ -110,7 +110,9 @@ where
 /// Most files choose by nothing that stands in headers.
 fn hints(headers: &HeaderMap, live: &Live) -> Option<Box<Hints>> {
     let router = &live.routes().router;
-    if !router.tag_filtering && router.optional_pre_call_checks.is_empty() {
+    let tagged =
+        router.tag_filtering || live.routes().rules.iter().any(|rule| !rule.tags.is_empty());
+    if !tagged && router.optional_pre_call_checks.is_empty() {
         return None;
     }
     let get = |name: &HeaderName| headers.get(name).cloned();

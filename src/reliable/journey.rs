@@ -16,7 +16,7 @@ use super::{Noted, Notes};
 use crate::call::{Call, Left};
 use crate::error::{Failure, Rehearsal};
 use crate::routing::state::Health;
-use crate::routing::{Ask, Router};
+use crate::routing::{Ask, Chosen, Router};
 
 /// Longest time that a provider's `Retry-After` is waited.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -41,6 +41,8 @@ impl Policy<Errand> for Rules {
             router: self.router.clone(),
             notes: errand.notes.clone(),
             course: None,
+            hedge: Hedge::of(&errand.call),
+            under_way: 0,
         })
     }
 }
@@ -52,6 +54,33 @@ pub(crate) struct Journey {
     notes: Notes,
     /// Made when the first attempt has failed.
     course: Option<Box<Course>>,
+    hedge: Option<Hedge>,
+    /// Attempts that have not ended.
+    under_way: u32,
+}
+
+/// How attempts are doubled.
+#[derive(Debug)]
+struct Hedge {
+    /// After so long.
+    after: Duration,
+    /// Where the attempt is that is to be doubled.
+    chosen: Chosen,
+}
+
+impl Hedge {
+    fn of(call: &Call) -> Option<Self> {
+        let routes = call.live.routes();
+        let after = routes.router.hedge_after?;
+        let Target::Group(group) = call.target else {
+            return None;
+        };
+        let others = routes.groups[usize::from(group.0)].members.len() > 1;
+        others.then(|| Self {
+            after,
+            chosen: Chosen::default(),
+        })
+    }
 }
 
 /// Where a call is on its way.
@@ -72,20 +101,29 @@ struct Course {
 }
 
 impl retry::Journey<Errand> for Journey {
-    fn request(&mut self, original: &Errand, _: Attempt) -> Errand {
-        let Some(course) = &self.course else {
-            return original.clone();
-        };
-        Errand {
-            call: Arc::clone(&course.call),
-            ask: Ask {
-                target: course.call.target,
-                tried: course.asked.clone(),
-                again: course.again,
+    fn request(&mut self, original: &Errand, attempt: Attempt) -> Errand {
+        let mut errand = match &self.course {
+            None => original.clone(),
+            Some(course) => Errand {
+                call: Arc::clone(&course.call),
+                ask: course.ask(),
+                act: None,
+                notes: self.notes.clone(),
             },
-            act: None,
-            notes: self.notes.clone(),
+        };
+        self.under_way += 1;
+        if let Some(hedge) = &self.hedge {
+            if attempt.hedge {
+                // Beside the one that is asked already, or not at all.
+                errand.ask.tried.extend(hedge.chosen.get());
+                errand.ask.again = false;
+                errand.ask.waits = false;
+                self.notes.lock().trail.hedges += 1;
+            } else {
+                errand.ask.chosen = Some(hedge.chosen.clone());
+            }
         }
+        errand
     }
 
     fn timing(&mut self, attempt: Attempt) -> Timing {
@@ -94,12 +132,24 @@ impl retry::Journey<Errand> for Journey {
             let whole = course.call.live.routes().settings.request_timeout;
             whole.saturating_sub(attempt.elapsed)
         });
-        Timing { most, hedge: None }
+        let hedge = self.hedge.as_ref().map(|hedge| hedge.after);
+        Timing {
+            most,
+            // A failure that is acted out is not asked for beside itself.
+            hedge: hedge.filter(|_| self.course.is_some() || !self.notes.lock().acts()),
+        }
     }
 
     fn judge(&mut self, attempt: Attempt, seen: Seen<'_>) -> Verdict {
+        self.under_way = self.under_way.saturating_sub(1);
         match seen {
-            Seen::Head(_) => Verdict::Done,
+            Seen::Head(_) => {
+                if attempt.hedge {
+                    self.notes.lock().trail.hedge_won = true;
+                }
+                Verdict::Done
+            }
+            Seen::Error(error) if self.under_way > 0 => self.failed_beside(error),
             Seen::Error(error) => self.failed(attempt, error),
             // The time of all attempts is over. A body is never looked at.
             Seen::TimedOut | Seen::Body(_) => Verdict::GiveUp,
@@ -124,6 +174,19 @@ impl retry::Journey<Errand> for Journey {
 }
 
 impl Journey {
+    /// One of two attempts side by side has failed: the other one decides.
+    fn failed_beside(&mut self, error: &BoxError) -> Verdict {
+        if let Some(failure @ Failure::Upstream(_)) = error.downcast_ref::<Failure>() {
+            let kept = self.notes.clone();
+            let mut noted = kept.lock();
+            let course = self
+                .course
+                .get_or_insert_with(|| Box::new(Course::at(Arc::clone(&noted.call))));
+            course.note(failure, &mut noted);
+        }
+        Verdict::GiveUp
+    }
+
     fn failed(&mut self, attempt: Attempt, error: &BoxError) -> Verdict {
         let Some(failure) = error.downcast_ref::<Failure>() else {
             return Verdict::GiveUp;
@@ -166,6 +229,16 @@ impl Course {
             chain: None,
             class: None,
             again: true,
+        }
+    }
+
+    /// Whom the next attempt may go to.
+    fn ask(&self) -> Ask {
+        Ask {
+            tried: self.asked.clone(),
+            again: self.again,
+            last: !self.chain.as_ref().is_some_and(Chain::goes_on),
+            ..Ask::first(self.call.target)
         }
     }
 
@@ -239,7 +312,8 @@ impl Course {
         let row = board.row(self.call.target);
         let now = router.clock().now();
         let well = |id: DeploymentId, at| {
-            matches!(board.stats(id).health(at), Health::Up | Health::HalfOpen)
+            let health = board.stats(id).health(at);
+            matches!(health, Health::Up | Health::HalfOpen | Health::Unhealthy)
         };
         let mut seats = row.seats.iter().filter(|seat| others && seat.served);
         // Those who were not asked are asked whatever the count: nobody waits for it, and each can

@@ -194,6 +194,12 @@ impl Notes {
 }
 
 impl Noted {
+    /// Whether the first attempt is acted out.
+    fn acts(&self) -> bool {
+        let controls = self.call.controls.as_deref();
+        controls.is_some_and(|controls| controls.rehearsal.is_some())
+    }
+
     /// What the caller is told: the last failure.
     fn last_word(&mut self, error: Option<BoxError>) -> Failure {
         let failure = match error.map(<dyn std::error::Error + Send + Sync>::downcast::<Failure>) {

@@ -6,13 +6,15 @@ use std::hash::Hasher;
 use memchr::memmem;
 use pointsman_routes::table::{Capabilities, DeploymentId};
 use rustc_hash::FxHasher;
+use smallvec::SmallVec;
 
 use super::board::{Board, Row};
 use super::facts::{Facts, Prompt};
+use super::prefer::preferred;
 use super::tokens::{
     BYTES_PER_TOKEN, COUNTED_BYTES, MOST_BYTES_PER_TOKEN, Tokens, Vocabulary, apart,
 };
-use crate::call::{Call, Field, Hints, Peek, Route};
+use crate::call::{Call, Field, Hints, Peek, Principal, Route};
 use crate::wire::json;
 
 /// Most tags and capability words of one request that are looked at.
@@ -29,6 +31,8 @@ pub struct Shape<'a> {
     pub peek: &'a Peek,
     /// What the headers say.
     pub hints: Option<&'a Hints>,
+    /// Who asks, if that is known.
+    pub who: Option<&'a Principal>,
 }
 
 impl<'a> From<&'a Call> for Shape<'a> {
@@ -38,6 +42,7 @@ impl<'a> From<&'a Call> for Shape<'a> {
             body: &call.body,
             peek: &call.peek,
             hints: call.hints.as_deref(),
+            who: Some(&call.principal),
         }
     }
 }
@@ -50,6 +55,7 @@ pub struct Asked {
     needs: Capabilities,
     region: Option<String>,
     session: Option<u64>,
+    preferred: SmallVec<[DeploymentId; 4]>,
     /// Tags and words; few requests have any.
     labels: Option<Box<Labels>>,
 }
@@ -70,7 +76,14 @@ impl Asked {
             text.parse::<u64>().ok()
         };
         let text = |field| call.peek.text(call.body, field).map(Into::into);
+        let labels = Labels::read(call, board, row);
+        let tags = labels.as_ref().map_or(&[][..], |labels| &labels.tags);
         Self {
+            preferred: if row.rules.is_empty() {
+                SmallVec::new()
+            } else {
+                preferred(call, board, row, tags).into()
+            },
             prompt: prompt(call, board, row),
             max_output: number(Field::MaxCompletionTokens).or_else(|| number(Field::MaxTokens)),
             needs: if board.options.checks || row.by_ability() {
@@ -80,7 +93,7 @@ impl Asked {
             },
             region: text(Field::AllowedModelRegion),
             session: board.options.affinity.then(|| session(call)).flatten(),
-            labels: Labels::read(call, board).map(Box::new),
+            labels: labels.map(|labels| Box::new(labels.kept(board))),
         }
     }
 
@@ -102,6 +115,7 @@ impl Asked {
             session: self.session,
             tried,
             again,
+            preferred: &self.preferred,
             ..Facts::PLAIN
         };
         let Some(labels) = &self.labels else {
@@ -260,8 +274,13 @@ fn session(call: &Shape<'_>) -> Option<u64> {
 }
 
 impl Labels {
-    fn read(call: &Shape<'_>, board: &Board) -> Option<Self> {
-        if !board.options.tags && !board.words {
+    fn read(call: &Shape<'_>, board: &Board, row: &Row) -> Option<Self> {
+        let rules = || {
+            let rules = board.table_rules();
+            let mut of_row = row.rules.iter().map(|at| &rules[usize::from(*at)]);
+            of_row.any(|rule| !rule.tags.is_empty())
+        };
+        if !board.options.tags && !board.words && !rules() {
             return None;
         }
         let mut labels = Self::default();
@@ -287,13 +306,18 @@ impl Labels {
             }
             labels.agent = hints.agent.as_ref().and_then(text);
         }
+        Some(labels)
+    }
+
+    /// What the choice of a deployment looks at, once the rules have been.
+    fn kept(mut self, board: &Board) -> Self {
         if !board.options.tags {
-            labels.tags.clear();
+            self.tags.clear();
         }
         if !board.words {
-            labels.words.clear();
+            self.words.clear();
         }
-        Some(labels)
+        self
     }
 }
 

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use pointsman_layers::budget::Unix;
 use pointsman_routes::table::{
-    Capabilities, Deployment, DeploymentId, Facts as ModelFacts, Mode, Routes, Strategy, Target,
+    Capabilities, Deployment, DeploymentId, Facts as ModelFacts, GroupId, Limits, List, Mode,
+    Routes, Rule, Strategy, Target,
 };
+use pointsman_routes::usd::Usd;
 use regex_lite::Regex;
+use smallvec::SmallVec;
 
 use super::cooldown::Rules;
 use super::moment::Moment;
 use super::options::Options;
+use super::purse::{Allowance, Purse};
 use super::state::{Keeping, Reads, Registry, Seen, Stat, Stats};
 use super::tokens::Vocabulary;
 use crate::call::Route;
@@ -123,6 +128,10 @@ pub struct Row {
     pub lacking: Capabilities,
     /// The smallest window that is known.
     pub smallest_window: Option<u64>,
+    /// The rules that are for it, by their place in the table.
+    pub rules: Box<[u16]>,
+    /// Whether one of its deployments has a budget.
+    budgets: bool,
     stats: Box<[Arc<Stats>]>,
     turns: Arc<Turns>,
 }
@@ -150,7 +159,12 @@ pub struct Board {
     single: Box<[Row]>,
     labels: Box<[Labels]>,
     stats: Box<[Arc<Stats>]>,
+    purses: Box<[Purses]>,
+    table_rules: List<Rule>,
 }
+
+/// A deployment's own purse and its provider's, where they have an allowance.
+type Purses = SmallVec<[(Arc<Purse>, Allowance); 2]>;
 
 /// What a request is looked through for.
 pub const CHECKED: Capabilities = Capabilities::TOOLS
@@ -225,6 +239,12 @@ impl Board {
                 .iter()
                 .map(|one| registry.of(&one.id, one.quota_group.as_deref()))
                 .collect(),
+            purses: routes
+                .deployments
+                .iter()
+                .map(|one| purses(one, routes, registry))
+                .collect(),
+            table_rules: routes.rules.clone(),
             rows: Box::default(),
             options,
         };
@@ -234,6 +254,19 @@ impl Board {
             row.teams = row.seats.iter().any(|seat| labels(seat).team.is_some());
             let stats = |seat: &Seat| Arc::clone(&board.stats[usize::from(seat.deployment.0)]);
             row.stats = row.seats.iter().map(stats).collect();
+            row.budgets = row.seats.iter().any(|seat| {
+                let purses = &board.purses[usize::from(seat.deployment.0)];
+                !purses.is_empty()
+            });
+        }
+        for (row, id) in rows.iter_mut().zip(0..) {
+            let concerns =
+                |rule: &Rule| rule.groups.is_empty() || rule.groups.contains(&GroupId(id));
+            let rules = (0..).zip(&*board.table_rules);
+            row.rules = rules
+                .filter(|(_, rule)| concerns(rule))
+                .map(|(at, _)| at)
+                .collect();
         }
         if let Some(before) = before {
             for row in &mut rows {
@@ -272,6 +305,23 @@ impl Board {
         u16::try_from(at).ok().map(DeploymentId)
     }
 
+    /// The conditional rules of the table.
+    pub fn table_rules(&self) -> &[Rule] {
+        &self.table_rules
+    }
+
+    /// Whether a deployment, or its provider, has a budget.
+    pub fn has_budget(&self, deployment: DeploymentId) -> bool {
+        !self.purses[usize::from(deployment.0)].is_empty()
+    }
+
+    /// Books what a deployment has cost.
+    pub fn spend(&self, deployment: DeploymentId, cost: Usd, wall: Unix, now: Moment) {
+        for (purse, allowance) in &self.purses[usize::from(deployment.0)] {
+            purse.spend(cost, allowance, wall, now);
+        }
+    }
+
     /// The others who share a deployment's quota, but for those without whom a group has nobody
     /// and nowhere to go: asked in vain is better than not asked.
     pub fn quota_mates(&self, deployment: DeploymentId) -> Vec<DeploymentId> {
@@ -296,6 +346,15 @@ impl Board {
         let reads = row.reads;
         let each = row.stats.iter();
         seen.extend(each.map(|stats| stats.look(reads, stream, now)));
+        if row.budgets {
+            for (seen, seat) in seen.iter_mut().zip(&row.seats) {
+                let purses = &self.purses[usize::from(seat.deployment.0)];
+                let empty = purses
+                    .iter()
+                    .filter_map(|(purse, _)| purse.empty_until(now));
+                seen.broke = empty.max().unwrap_or_default();
+            }
+        }
         if matches!(row.strategy, Strategy::WeightedRoundRobin) {
             let taken = row.turns.now.load(Relaxed);
             for (seen, next) in seen.iter_mut().zip(&row.turns.next) {
@@ -352,6 +411,8 @@ impl Row {
             fallback,
             direct: false,
             teams: false,
+            rules: Box::default(),
+            budgets: false,
             smallest_window: seats.iter().filter_map(|seat| seat.window).min(),
             lacking: seats
                 .iter()
@@ -441,10 +502,7 @@ impl Seat {
             weight: deployment.weight,
             rpm: deployment.limits.rpm,
             tpm: deployment.limits.tpm,
-            parallel: deployment
-                .limits
-                .max_parallel_requests
-                .or(options.max_parallel),
+            parallel: parallel(&deployment.limits, options.max_parallel),
             window: max_input_tokens,
             vocabulary: Vocabulary::of(&deployment.model),
             price: price.map(|(input, output)| (input.to_f64(), output.to_f64())),
@@ -459,9 +517,39 @@ impl Seat {
     }
 }
 
+fn purses(deployment: &Deployment, routes: &Routes, registry: &Registry) -> Purses {
+    let own = deployment.budget.as_ref();
+    let own = own.map(|budget| (registry.purse_of(&deployment.id), budget.into()));
+    let provider = &deployment.provider.name;
+    let mut providers = routes.router.provider_budgets.iter();
+    let shared = providers
+        .find(|(name, _)| name == provider)
+        .map(|(_, budget)| (registry.purse_of_provider(provider), budget.into()));
+    own.into_iter().chain(shared).collect()
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough")]
 fn narrow(number: f64) -> f32 {
     number as f32
+}
+
+/// Requests at once: as many as the file says, else as LiteLLM makes of the limits of a minute
+/// (`calculate_max_parallel_requests`), else the file's word for all.
+fn parallel(limits: &Limits, of_all: Option<u32>) -> Option<u32> {
+    /// LiteLLM takes a thousand tokens for six requests.
+    const TOKENS: u64 = 1_000;
+    const REQUESTS: u64 = 6;
+    let small = |limit: u64| u32::try_from(limit).unwrap_or(u32::MAX);
+    let by_requests = || limits.rpm.map(small);
+    let by_tokens = || {
+        let limit = limits.tpm?.saturating_mul(REQUESTS) / TOKENS;
+        Some(small(limit.max(1)))
+    };
+    limits
+        .max_parallel_requests
+        .or_else(by_requests)
+        .or_else(by_tokens)
+        .or(of_all)
 }
 
 /// No share has no turn.

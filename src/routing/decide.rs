@@ -42,8 +42,9 @@ pub struct Decision<'a> {
 /// Decides who of `target` is asked. `seen` is the state of the row's deployments, as
 /// [`Board::look`] copied it at some moment; the time is in it.
 ///
-/// Deployments that were tried for this request are left out, or, if `facts.again` is set, asked
-/// again when nobody else is left. Of those that could be asked only the ones of the lowest `order`
+/// Deployments that a rule prefers are asked as long as one of them can be. Those whom a health check
+/// found down are asked when nobody else is left, and then, if `facts.again` is set, those that were
+/// tried for this request. Of those that could be asked only the ones of the lowest `order`
 /// are looked at by the strategy.
 pub fn decide<'s>(
     board: &Board,
@@ -54,13 +55,8 @@ pub fn decide<'s>(
     sheet: &'s mut Sheet,
 ) -> Decision<'s> {
     let row = board.row(target);
-    let found = sheet.sift(board, row, seen, facts);
-    if !found && facts.again && !facts.tried.is_empty() {
-        let fresh = Facts {
-            tried: &[],
-            ..*facts
-        };
-        sheet.sift(board, row, seen, &fresh);
+    if !sheet.sift(board, row, seen, facts) {
+        sheet.widen(board, row, seen, *facts);
     }
     let mut candidates = Candidates {
         eligible: &sheet.eligible,
@@ -78,6 +74,28 @@ pub fn decide<'s>(
 }
 
 impl Sheet {
+    /// Nobody could be asked by the facts as they are: lets go of what they would rather have, one
+    /// wish after the other, until there is somebody.
+    fn widen(&mut self, board: &Board, row: &Row, seen: &[Seen], mut facts: Facts<'_>) {
+        if !facts.preferred.is_empty() {
+            facts.preferred = &[];
+            if self.sift(board, row, seen, &facts) {
+                return;
+            }
+        }
+        if self.exclusions.contains(&Some(Exclusion::Unhealthy)) {
+            facts.unhealthy = true;
+            if self.sift(board, row, seen, &facts) {
+                return;
+            }
+        }
+        if facts.again && !facts.tried.is_empty() {
+            facts.unhealthy = true;
+            facts.tried = &[];
+            self.sift(board, row, seen, &facts);
+        }
+    }
+
     /// Notes who can be asked and who cannot; whether there is anybody.
     fn sift(&mut self, board: &Board, row: &Row, seen: &[Seen], facts: &Facts<'_>) -> bool {
         let Self {

@@ -182,6 +182,7 @@ impl Router {
             body,
             peek: &peek,
             hints: None,
+            who: None,
         };
         let Some(found) = live.table().resolve(&asked) else {
             let nearest = live.table().nearest(&asked, 3).into_iter();
@@ -272,8 +273,12 @@ fn left(exclusion: Exclusion, now: Moment) -> Left {
             Some(limit.to_string())
         }
         Exclusion::Parallel(limit) | Exclusion::Order(limit) => Some(limit.to_string()),
-        Exclusion::Cooling(until) => Some(format!("{:.1} s left", until.since(now).as_secs_f64())),
-        Exclusion::Unserved
+        Exclusion::Cooling(until) | Exclusion::Budget(until) if until != Moment(u64::MAX) => {
+            Some(format!("{:.1} s left", until.since(now).as_secs_f64()))
+        }
+        Exclusion::Cooling(_)
+        | Exclusion::Budget(_)
+        | Exclusion::Unserved
         | Exclusion::Route
         | Exclusion::Team
         | Exclusion::Region
@@ -281,6 +286,7 @@ fn left(exclusion: Exclusion, now: Moment) -> Left {
         | Exclusion::Words
         | Exclusion::Probing
         | Exclusion::Unhealthy
+        | Exclusion::Rule
         | Exclusion::Tried => None,
     };
     Left {

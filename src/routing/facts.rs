@@ -34,6 +34,10 @@ pub struct Facts<'a> {
     pub tried: &'a [DeploymentId],
     /// Whether a deployment may be tried again when all others are out.
     pub again: bool,
+    /// Who is asked as long as one of them can be; empty is nobody in particular.
+    pub preferred: &'a [DeploymentId],
+    /// Whether those may be asked whom a health check found down.
+    pub unhealthy: bool,
 }
 
 /// How many tokens a prompt has.
@@ -69,6 +73,11 @@ impl Prompt {
 }
 
 impl Facts<'_> {
+    /// Whether nobody was tried and nobody is preferred.
+    pub fn is_first_choice(&self) -> bool {
+        self.tried.is_empty() && self.preferred.is_empty()
+    }
+
     /// Tokens to be reserved at a deployment: the prompt, and the longest answer that the request
     /// takes, or `answer`, which the deployment's answers may well take.
     pub fn reserve(&self, answer: u32) -> u64 {
@@ -94,5 +103,7 @@ impl Facts<'_> {
         session: None,
         tried: &[],
         again: false,
+        preferred: &[],
+        unhealthy: false,
     };
 }

@@ -40,6 +40,10 @@ pub enum Exclusion {
     Parallel(u32),
     /// It was tried for this request.
     Tried,
+    /// A conditional rule prefers others.
+    Rule,
+    /// Its money, or its provider's, is spent until then.
+    Budget(Moment),
     /// A lower `order` has somebody left.
     Order(u32),
 }
@@ -63,6 +67,8 @@ impl Exclusion {
             Self::Tokens(_) => "tpm",
             Self::Parallel(_) => "max_parallel_requests",
             Self::Tried => "tried",
+            Self::Rule => "rule",
+            Self::Budget(_) => "budget",
             Self::Order(_) => "order",
         }
     }
@@ -140,7 +146,7 @@ impl<'a> Checks<'a> {
             checks.rare |= checks.tags != Wanted::Any;
         }
         checks.first.enough =
-            !checks.rare && !row.direct && checks.limits && facts.tried.is_empty();
+            !checks.rare && !row.direct && checks.limits && facts.is_first_choice();
         checks
     }
 
@@ -199,6 +205,7 @@ impl<'a> Checks<'a> {
             & (gate.lacks.0 & first.needs.0 == 0)
             & (first.most <= gate.window)
             & matches!(seen.health, Health::Up | Health::HalfOpen)
+            & (seen.broke.0 == 0)
             & (seen.in_flight < gate.parallel)
             & (seen.requests < gate.rpm)
             & (tokens <= gate.tpm)
@@ -236,6 +243,9 @@ impl<'a> Checks<'a> {
         if !facts.tried.is_empty() && facts.tried.contains(&seat.deployment) {
             return Some(Exclusion::Tried);
         }
+        if !facts.preferred.is_empty() && !facts.preferred.contains(&seat.deployment) {
+            return Some(Exclusion::Rule);
+        }
         self.now(seat, seen)
     }
 
@@ -247,7 +257,11 @@ impl<'a> Checks<'a> {
             _ if self.row.direct => {}
             Health::Cooling(until) => return Some(Exclusion::Cooling(until)),
             Health::Probing => return Some(Exclusion::Probing),
+            Health::Unhealthy if self.facts.unhealthy => {}
             Health::Unhealthy => return Some(Exclusion::Unhealthy),
+        }
+        if seen.broke.0 != 0 {
+            return Some(Exclusion::Budget(seen.broke));
         }
         if let Some(most) = seat.parallel
             && seen.in_flight >= most

@@ -17,8 +17,12 @@ mod example;
 pub mod explain;
 pub mod facts;
 pub mod filter;
+mod mirror;
 pub mod moment;
 pub mod options;
+pub mod prefer;
+pub mod purse;
+mod queue;
 pub mod record;
 mod service;
 pub mod state;
@@ -27,14 +31,17 @@ pub mod strategy;
 mod tests;
 mod ticket;
 pub mod tokens;
+mod turn;
 mod unavailable;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use pointsman_layers::budget::{Clock as _, SystemClock};
 use pointsman_routes::table::{DeploymentId, Target};
+use pointsman_routes::usd::Usd;
 use smallvec::SmallVec;
 
 use self::asked::{Asked, Shape};
@@ -42,6 +49,7 @@ use self::board::Board;
 use self::facts::Facts;
 use self::filter::Checks;
 use self::moment::{Clock, Draw};
+use self::queue::Queue;
 use self::record::{Decisions, Entry};
 pub use self::service::{Leg, Routing};
 use self::state::{Registry, Why};
@@ -70,6 +78,7 @@ pub(crate) struct Shared {
     boards: ArcSwap<Vec<Arc<Board>>>,
     building: Mutex<()>,
     draws: Draws,
+    queue: Queue,
 }
 
 /// Random draws: a sequence from a seed.
@@ -97,6 +106,33 @@ pub struct Ask {
     pub tried: SmallVec<[DeploymentId; 4]>,
     /// Whether they may be tried again when nobody else is left.
     pub again: bool,
+    /// Whether no group comes after this one.
+    pub last: bool,
+    /// Whether it may wait for a turn.
+    pub waits: bool,
+    /// Where the deployment is noted that is chosen, if somebody wants to know before it answers.
+    pub chosen: Option<Chosen>,
+}
+
+/// Which deployment an attempt is at. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Chosen(Arc<AtomicU32>);
+
+impl Default for Chosen {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU32::new(u32::MAX)))
+    }
+}
+
+impl Chosen {
+    /// Which one, once it is chosen.
+    pub fn get(&self) -> Option<DeploymentId> {
+        u16::try_from(self.0.load(Relaxed)).ok().map(DeploymentId)
+    }
+
+    fn set(&self, deployment: DeploymentId) {
+        self.0.store(deployment.0.into(), Relaxed);
+    }
 }
 
 impl Ask {
@@ -106,6 +142,9 @@ impl Ask {
             target,
             tried: SmallVec::new(),
             again: true,
+            last: false,
+            waits: true,
+            chosen: None,
         }
     }
 }
@@ -217,6 +256,17 @@ impl Router {
             &self.0.registry,
             newest.map(|board| &**board),
         ));
+        // What is allowed may have changed.
+        for at in 0..live.routes().deployments.len() {
+            if let Ok(at) = u16::try_from(at) {
+                board.spend(
+                    DeploymentId(at),
+                    Usd::ZERO,
+                    SystemClock.now(),
+                    self.0.clock.now(),
+                );
+            }
+        }
         let mut kept: Vec<_> = boards.iter().map(Arc::clone).collect();
         kept.push(Arc::clone(&board));
         kept.sort_unstable_by_key(|board| std::cmp::Reverse(board.generation));
@@ -224,6 +274,16 @@ impl Router {
         self.0.boards.store(Arc::new(kept));
         self.0.registry.sweep();
         board
+    }
+
+    /// Books what a deployment's answer cost against its own budget and its provider's. Takes a lock of
+    /// that budget alone, and none if there is no budget.
+    pub fn spent(&self, live: &Live, deployment: DeploymentId, cost: Usd) {
+        if cost == Usd::ZERO || !self.board(live).has_budget(deployment) {
+            return;
+        }
+        let (wall, now) = (SystemClock.now(), self.0.clock.now());
+        self.board(live).spend(deployment, cost, wall, now);
     }
 
     /// The decisions that are kept.

@@ -82,10 +82,10 @@ impl Options {
                 .any(|check| matches!(&**check, "session_affinity" | "deployment_affinity")),
             cost_threshold: written.cost_threshold.map(Usd::to_f64),
             context_threshold: written.context_threshold,
-            max_parallel: routes.general.max_parallel_requests.or_else(|| {
-                let found = setting(routes, "default_max_parallel_requests")?;
-                number(found).and_then(whole)
-            }),
+            max_parallel: routes
+                .general
+                .max_parallel_requests
+                .or(written.default_parallel),
         }
     }
 }

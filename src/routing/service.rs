@@ -5,9 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tower::Service;
+use pointsman_routes::table::GroupId;
+use tower::{Service, ServiceExt};
 
 use super::class::Class;
+use super::mirror::{self, Mirror};
+use super::turn::Picked;
 use super::{Ask, Ended, Router, Ticket};
 use crate::call::{Answer, AnswerBody, Attempt, Call, Ends, StreamOutcome};
 use crate::error::Failure;
@@ -31,23 +34,32 @@ impl From<Arc<Call>> for Leg {
 
 /// Chooses a deployment for each attempt, hands the attempt on, and notes what came of it: of a
 /// stream when it has ended.
+///
+/// Where the deployments have no room for a request, it waits for a turn as `router_settings.queue`
+/// says: one that has a `priority`, and one that has nowhere else to go. A copy of the first attempt
+/// goes to the deployment's `silent_model`.
 #[derive(Clone, Debug)]
 pub struct Routing<S> {
     router: Router,
     inner: S,
+    mirror: Mirror,
 }
 
 impl<S> Routing<S> {
     /// Routes to `inner`.
     pub fn new(router: Router, inner: S) -> Self {
-        Self { router, inner }
+        Self {
+            router,
+            inner,
+            mirror: Mirror::default(),
+        }
     }
 }
 
 impl<S, B, R> Service<R> for Routing<S>
 where
     R: Into<Leg>,
-    S: Service<Attempt, Response = Answer<B>, Error = Failure>,
+    S: Service<Attempt, Response = Answer<B>, Error = Failure> + Clone + Send + 'static,
     S::Future: Send + 'static,
     B: Ends + Send + 'static,
 {
@@ -61,14 +73,72 @@ where
 
     fn call(&mut self, leg: R) -> Self::Future {
         let Leg { call, ask } = leg.into();
-        match self.router.pick(&call, &ask) {
-            Ok(ticket) => {
-                let deployment = ticket.deployment();
-                let answer = self.inner.call(Attempt { call, deployment });
+        match self.router.pick_or_wait(&call, &ask) {
+            Picked::Now(ticket) => {
+                let attempt = self.attempt(&ticket, call, &ask);
+                let answer = self.inner.call(attempt);
                 Box::pin(async move { note(ticket, answer.await) })
             }
-            Err(failure) => Box::pin(std::future::ready(Err(failure))),
+            Picked::Never(failure) => Box::pin(std::future::ready(Err(failure))),
+            Picked::Later(wait) => {
+                let this = self.clone();
+                Box::pin(async move {
+                    let ticket = this.router.wait(&call, &ask, wait).await?;
+                    let attempt = this.attempt(&ticket, call, &ask);
+                    note(ticket, this.inner.oneshot(attempt).await)
+                })
+            }
         }
+    }
+}
+
+impl<S, B> Routing<S>
+where
+    S: Service<Attempt, Response = Answer<B>, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: Ends + Send + 'static,
+{
+    fn attempt(&self, ticket: &Ticket, call: Arc<Call>, ask: &Ask) -> Attempt {
+        let deployment = ticket.deployment();
+        if let Some(chosen) = &ask.chosen {
+            chosen.set(deployment);
+        }
+        let mirror = call.live.deployment(deployment).mirror;
+        if let Some(group) = mirror
+            && ask.tried.is_empty()
+            && call.fallback.is_none()
+        {
+            self.copy_to(group, &call);
+        }
+        Attempt {
+            first_token: ticket.first_token(&call, ask),
+            call,
+            deployment,
+        }
+    }
+
+    /// Sends a copy of the call to another group, and waits for nothing.
+    fn copy_to(&self, group: GroupId, call: &Call) {
+        let Some(begun) = self.mirror.begin() else {
+            return;
+        };
+        let Some(copy) = mirror::copy(call, group) else {
+            return;
+        };
+        let (router, inner) = (self.router.clone(), self.inner.clone());
+        tokio::spawn(async move {
+            let _begun = begun;
+            let Ok(ticket) = router.pick(&copy, &Ask::first(copy.target)) else {
+                return mirror::count("nobody");
+            };
+            let attempt = Attempt {
+                deployment: ticket.deployment(),
+                call: copy,
+                first_token: None,
+            };
+            let answer = note(ticket, inner.oneshot(attempt).await);
+            mirror::count(if answer.is_ok() { "answered" } else { "failed" });
+        });
     }
 }
 

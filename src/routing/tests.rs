@@ -114,7 +114,10 @@ async fn requests_per_minute_are_never_exceeded() {
 #[tokio::test(start_paused = true)]
 async fn tokens_are_reserved_and_then_settled() {
     // About 20 tokens of prompt and 100 of answer are reserved for each.
-    let (router, call) = (Router::seeded(1), call(&["tpm: 500"], ""));
+    let (router, call) = (
+        Router::seeded(1),
+        call(&["tpm: 500, max_parallel_requests: 9"], ""),
+    );
     let tickets: Vec<_> = (0..4).map(|_| pick(&router, &call).unwrap()).collect();
     busy(&pick(&router, &call).unwrap_err());
     for ticket in tickets {
@@ -576,4 +579,34 @@ async fn a_spent_account_rests_its_quota_group_unless_nobody_is_left_elsewhere()
     assert_eq!(health(&router, &call, 2), Health::Up);
     let whys = [0, 1].map(|at| router.board(&call.live).stats(DeploymentId(at)).why());
     assert!(whys.contains(&Some(Why::Quota)) && whys.contains(&Some(Why::RateLimited)));
+}
+
+#[test]
+fn requests_at_once_follow_from_the_limits_of_a_minute_as_in_litellm() {
+    for (limits, wanted) in [
+        ("", Some(50)),
+        ("max_parallel_requests: 2, rpm: 60, tpm: 9000", Some(2)),
+        ("rpm: 60, tpm: 9000", Some(60)),
+        ("tpm: 9000", Some(54)),
+        ("tpm: 100", Some(1)),
+    ] {
+        let call = call(&[limits], "default_max_parallel_requests: 50");
+        let board = Router::new().board(&call.live);
+        assert_eq!(board.row(call.target).seats[0].parallel, wanted, "{limits}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_whom_a_check_found_down_are_asked_when_nobody_else_is_left() {
+    let (router, call) = (Router::seeded(1), call(&["", ""], ""));
+    let board = router.board(&call.live);
+    board.stats(DeploymentId(0)).checked(false);
+    for _ in 0..20 {
+        assert_eq!(pick(&router, &call).unwrap().deployment(), DeploymentId(1));
+    }
+    board.stats(DeploymentId(1)).checked(false);
+    let asked: Vec<_> = (0..20)
+        .map(|_| pick(&router, &call).unwrap().deployment().0)
+        .collect();
+    assert!(asked.contains(&0) && asked.contains(&1), "{asked:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pointsman_routes::table::{DeploymentId, Target};
 
 use super::Shared;
-use super::board::{Board, Seat};
+use super::board::{Board, Row, Seat};
 use super::class::Class;
 use super::cooldown::{Cooling, Place};
 use super::moment::Moment;
@@ -97,6 +97,11 @@ impl Ticket {
         self.deployment
     }
 
+    /// Where it was chosen.
+    pub(super) fn row(&self) -> &Row {
+        self.board.row(self.target)
+    }
+
     /// The number of the decision that led here, for [`Decisions`](super::record::Decisions).
     pub fn number(&self) -> u64 {
         self.number
@@ -168,6 +173,7 @@ impl Ticket {
             stats.end_probe();
         }
         stats.leave();
+        self.shared.queue.ring();
         self.shared.decisions.ended(self.number, ended, cooling);
         cooling
     }

@@ -46,6 +46,7 @@ pub fn unavailable(
             wait: wait(board, target, entry, facts, now),
             cooling: cooling(board, target, entry),
             checks: board.options.checks,
+            full: excluded().any(|(_, one)| matches!(one, Some(Exclusion::Parallel(_)))),
         }
     } else if excluded().any(|(_, one)| matches!(one, Some(Exclusion::Window(_)))) {
         let largest = excluded().filter_map(|(seat, _)| seat.window).max();
@@ -76,6 +77,7 @@ fn passes(exclusion: Exclusion) -> bool {
         Exclusion::Cooling(_)
             | Exclusion::Probing
             | Exclusion::Unhealthy
+            | Exclusion::Budget(_)
             | Exclusion::Requests(_)
             | Exclusion::Tokens(_)
             | Exclusion::Parallel(_)
@@ -111,7 +113,7 @@ fn wait(
     let times = each.filter_map(|((seat, exclusion), seen)| {
         let quota = board.stats(seat.deployment).quota();
         match exclusion.as_ref()? {
-            Exclusion::Cooling(until) => Some(*until),
+            Exclusion::Cooling(until) | Exclusion::Budget(until) => Some(*until),
             Exclusion::Requests(limit) => quota.room_at(REQUESTS, 1, *limit, now),
             Exclusion::Tokens(limit) => {
                 quota.room_at(TOKENS, facts.reserve(seen.answer), *limit, now)

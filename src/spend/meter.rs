@@ -80,6 +80,9 @@ impl Meter {
         if !record.trail.left.is_empty() {
             count_trail(record);
         }
+        if record.trail.hedges > 0 {
+            count_hedges(record);
+        }
         if let Some(class) = record.failure {
             // What came before an answer is in the trail; a stream that broke is not.
             let asked = record.deployment.is_some() && record.status.is_success();
@@ -276,6 +279,22 @@ fn fault(class: &'static str, status: &str) -> [Label; 2] {
     ]
 }
 
+/// Counts attempts that were begun beside others: of each two the slower one was dropped.
+fn count_hedges(record: &Record) {
+    let won = u64::from(record.trail.hedge_won);
+    let lost = u64::from(record.trail.hedges) - won;
+    for (outcome, count) in [("won", won), ("lost", lost)] {
+        let labels = [
+            Label::new(
+                "requested_model",
+                record.call.name_of(record.call.requested()).to_owned(),
+            ),
+            Label::new("outcome", outcome),
+        ];
+        counter!("pointsman_hedged_attempts_total", labels.to_vec()).increment(count);
+    }
+}
+
 /// Counts attempts that failed.
 fn count_attempts(call: &Call, trail: &Trail) {
     for one in trail.left.iter().filter(|one| one.deployment.is_some()) {
@@ -412,6 +431,26 @@ pub fn describe() {
         "Requests to a deployment"
     );
     describe_gauge!("litellm_in_flight_requests", "Requests on their way");
+    describe_counter!(
+        "pointsman_hedged_attempts_total",
+        "Attempts that were begun beside a slow one, and whether they were faster"
+    );
+    describe_gauge!(
+        "pointsman_queued_requests",
+        "Requests that wait for room at a deployment"
+    );
+    describe_counter!(
+        "pointsman_queue_timeouts_total",
+        "Requests that waited for room in vain"
+    );
+    describe_counter!(
+        "pointsman_queue_refused_total",
+        "Requests that found their queue full"
+    );
+    describe_counter!(
+        "pointsman_mirrored_requests_total",
+        "Copies of requests for silent models, by what became of them"
+    );
     for (name, text) in [
         (
             "litellm_llm_api_latency_metric",

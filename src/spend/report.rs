@@ -129,15 +129,40 @@ pub struct Reporter {
     queue: Option<SyncSender<(SystemTime, Ended)>>,
     lost: Arc<AtomicU64>,
     meter: Arc<Meter>,
+    also: Option<Also>,
+}
+
+/// Who else is told.
+#[derive(Clone)]
+struct Also(Arc<dyn Fn(&Record) + Send + Sync>);
+
+impl std::fmt::Debug for Also {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Also")
+    }
 }
 
 impl Reporter {
+    /// Tells `told` of each record, too. It must not wait.
+    #[must_use]
+    pub fn telling(mut self, told: impl Fn(&Record) + Send + Sync + 'static) -> Self {
+        let before = self.also.take();
+        self.also = Some(Also(Arc::new(move |record| {
+            if let Some(Also(before)) = &before {
+                before(record);
+            }
+            told(record);
+        })));
+        self
+    }
+
     /// Counts figures and writes no lines.
     pub fn silent() -> Self {
         Self {
             queue: None,
             lost: Arc::default(),
             meter: Arc::default(),
+            also: None,
         }
     }
 
@@ -155,6 +180,7 @@ impl Reporter {
                 queue: Some(queue),
                 lost,
                 meter: Arc::default(),
+                also: None,
             },
             writer,
         )
@@ -163,6 +189,9 @@ impl Reporter {
     /// Counts a call that has ended and queues its line. Never waits.
     pub fn report(&self, record: Record) {
         self.meter.count(&record);
+        if let Some(Also(told)) = &self.also {
+            told(&record);
+        }
         self.queue(Ended::Call(record));
     }
 

@@ -51,7 +51,7 @@ pub(super) fn prepare(attempt: &Attempt, model: &str) -> Result<Exchange, Failur
     };
     let attempt = Attempt {
         call: Arc::new(stripped),
-        deployment: attempt.deployment,
+        ..*attempt
     };
     let mut exchange = build(&attempt, model, &rules)?;
     dropped.append(&mut exchange.dropped);

@@ -119,9 +119,13 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
         dropped,
     } = exchange::prepare(attempt, &model)?;
     let deadline = if call.peek.stream {
-        call.stream_timeout
+        let deadline = call
+            .stream_timeout
             .or(call.timeout)
-            .unwrap_or(endpoint.stream_timeout)
+            .unwrap_or(endpoint.stream_timeout);
+        attempt
+            .first_token
+            .map_or(deadline, |soon| soon.min(deadline))
     } else {
         call.timeout.unwrap_or(endpoint.timeout)
     };

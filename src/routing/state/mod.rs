@@ -81,6 +81,8 @@ pub struct Seen {
     pub answer: u32,
     /// When its turn comes in a round robin.
     pub turn: u64,
+    /// Until when its money is spent; zero if some is left.
+    pub broke: Moment,
 }
 
 /// Whether a deployment may be asked.
@@ -218,6 +220,7 @@ impl Stats {
             errors: if reads.errors { self.errors(now) } else { 0.0 },
             answer: self.answer.load(Relaxed),
             turn: 0,
+            broke: Moment(0),
         }
     }
 
@@ -358,7 +361,8 @@ impl Stats {
         let more = |count: u32| (count < most).then(|| count + 1);
         self.in_flight.try_update(Relaxed, Relaxed, more).ok()?;
         let probe = match self.health(now) {
-            Health::Up => false,
+            // One that is said to be down was chosen because nobody else is left.
+            Health::Up | Health::Unhealthy => false,
             Health::HalfOpen => {
                 let first = self
                     .probing
@@ -371,7 +375,7 @@ impl Stats {
                 first
             }
             _ if rests_too => false,
-            Health::Cooling(_) | Health::Probing | Health::Unhealthy => {
+            Health::Cooling(_) | Health::Probing => {
                 self.leave();
                 return None;
             }

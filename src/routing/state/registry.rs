@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Quota, Stats};
+use crate::routing::purse::Purse;
 
 /// The name of the quota that is shared, if one is, and the statistics.
 type Entry = (Option<Box<str>>, Arc<Stats>);
@@ -18,6 +19,8 @@ pub struct Registry {
 struct Known {
     stats: HashMap<Box<str>, Entry>,
     quotas: HashMap<Box<str>, Arc<Quota>>,
+    /// By deployment's id, and by provider's name.
+    purses: [HashMap<Box<str>, Arc<Purse>>; 2],
 }
 
 impl Registry {
@@ -38,6 +41,21 @@ impl Registry {
         stats
     }
 
+    /// What a deployment has spent, by its id.
+    pub fn purse_of(&self, id: &str) -> Arc<Purse> {
+        self.purse(0, id)
+    }
+
+    /// What all deployments of a provider have spent, by its name.
+    pub fn purse_of_provider(&self, name: &str) -> Arc<Purse> {
+        self.purse(1, name)
+    }
+
+    fn purse(&self, kind: usize, name: &str) -> Arc<Purse> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.purses[kind].entry(name.into()).or_default())
+    }
+
     /// Forgets those that no table and no request holds.
     pub fn sweep(&self) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,6 +63,9 @@ impl Registry {
             .stats
             .retain(|_, (_, stats)| Arc::strong_count(stats) > 1);
         known.quotas.retain(|_, quota| Arc::strong_count(quota) > 1);
+        for purses in &mut known.purses {
+            purses.retain(|_, purse| Arc::strong_count(purse) > 1);
+        }
     }
 
     /// How many are known.

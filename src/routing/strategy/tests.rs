@@ -365,10 +365,11 @@ fn seen() -> impl Strategy<Value = Seen> {
         (0..30_u64, 0..3_000_u64),
         proptest::option::of(0.0..10.0_f32),
         0.0..1.0_f32,
-        any::<u32>(),
+        (any::<u32>(), 0..4_u64),
     )
         .prop_map(
-            |(health, in_flight, (requests, tokens), latency, errors, turn)| Seen {
+            |(health, in_flight, (requests, tokens), latency, errors, (turn, broke))| Seen {
+                broke: Moment(broke / 3),
                 in_flight,
                 health,
                 requests,
@@ -400,12 +401,17 @@ proptest! {
         let facts = Facts { prompt: Prompt::at_most(tokens), ..FACTS };
         let sheet = choose_seen(&board, &seen, draw, &facts);
         prop_assert_eq!(&sheet, &choose_seen(&board, &seen, draw, &facts));
-        let may = |one: &Seen| {
-            matches!(one.health, Health::Up | Health::HalfOpen)
+        // Those that a health check found down are asked when nobody else is left.
+        let may_as = |one: &Seen, down: bool| {
+            (down || one.health != Health::Unhealthy)
+                && matches!(one.health, Health::Up | Health::HalfOpen | Health::Unhealthy)
+                && one.broke == Moment(0)
                 && one.in_flight < 15
                 && one.requests < 20
                 && one.tokens + tokens + 10 <= 2_500
         };
+        let down = !seen.iter().any(|one| may_as(one, false));
+        let may = |one: &Seen| may_as(one, down);
         let lowest = seen.iter().zip(&orders).filter(|(one, _)| may(one)).map(|(_, order)| order).min();
         match sheet.chosen {
             None => prop_assert_eq!(lowest, None),
