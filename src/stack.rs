@@ -18,6 +18,7 @@ use tower::{Service, ServiceBuilder};
 use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::admin::checks::Checks;
 use crate::admin::health::Draining;
 use crate::admin::{health, metrics, page, router};
 use crate::call::Route;
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub reporter: Reporter,
     /// Who tells the figures, if anybody does.
     pub metrics: Option<PrometheusHandle>,
+    /// Who chooses, and by which health checks. [`Checks::run`] is the caller's to spawn.
+    pub checks: Checks,
     /// Whether the process is about to end.
     pub draining: Draining,
 }
@@ -115,6 +118,8 @@ impl Gateway {
                 Door::Metrics if !live.routes().settings.metrics_need_key => Access::Open,
                 Door::Metrics
                 | Door::Details
+                | Door::Latest
+                | Door::History
                 | Door::Models
                 | Door::Model(_)
                 | Door::Explain
@@ -133,6 +138,8 @@ enum Door<'a> {
     Ready,
     Details,
     Health,
+    Latest,
+    History,
     Metrics,
     Models,
     Model(&'a str),
@@ -157,6 +164,8 @@ impl<'a> Door<'a> {
             "/models" => Self::Models,
             "/" => Self::Front,
             "/health" => Self::Health,
+            "/health/latest" => Self::Latest,
+            "/health/history" => Self::History,
             "/health/liveliness" | "/health/liveness" => Self::Alive,
             "/health/readiness" => Self::Ready,
             "/health/readiness/details" => Self::Details,
@@ -203,7 +212,7 @@ struct Rooms {
 
 impl Doors {
     fn new(gateway: Gateway) -> Self {
-        let router = Router::new();
+        let router = gateway.checks.router().clone();
         // Each attempt is a decision of its own, so routing stands around the upstream.
         let attempts = Routing::new(router.clone(), gateway.upstream.clone());
         // Fallbacks and retries make attempts until there is an answer.
@@ -289,11 +298,13 @@ impl Rooms {
                     .is_some();
                 if known || live.master_key().is_none() {
                     let query = request.uri().query().unwrap_or("");
-                    health::probe(&gateway.live, &gateway.upstream, query).await
+                    health::probe(&live, &gateway.checks, &gateway.upstream, query).await
                 } else {
                     health::summary(&live, &gateway.draining)
                 }
             }
+            Door::Latest => health::latest(&gateway.checks),
+            Door::History => health::history(&gateway.checks, request.uri().query().unwrap_or("")),
             Door::Metrics => match &gateway.metrics {
                 Some(handle) => metrics::render(handle),
                 None => openai::error(&Failure::Request(RequestFault::Route)),

@@ -2,27 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use http::{HeaderValue, Response, StatusCode};
-use pointsman_routes::table::{DeploymentId, Mode, Target};
+use http::{Response, StatusCode};
+use pointsman_routes::table::{Deployment, DeploymentId};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tower::{Service, ServiceExt};
+use tower::Service;
 
-use crate::call::{Answer, AnswerBody, Attempt, Call, Principal, Route, peek};
+use super::checks::{Checks, Row};
+use super::probe;
+use crate::call::{Answer, Attempt};
 use crate::error::Failure;
 use crate::ingress::body::Body;
 use crate::ingress::openai::json as respond;
-use crate::live::{Handle, Live};
+use crate::live::Live;
 use crate::upstream::Relay;
-
-/// Deployments that are probed at once.
-const PROBES_AT_ONCE: usize = 16;
-/// How long a probe may take, unless the file says otherwise.
-const PROBE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Whether the process is about to end. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -104,51 +98,50 @@ struct Report {
     unhealthy_count: usize,
 }
 
-/// `/health` with a key: sends a small real request to each deployment, or to those that `query`
-/// names by `model` or `model_id`.
-pub async fn probe<S>(live: &Handle, upstream: &S, query: &str) -> Response<Body>
+/// `/health` with a key: what the last round of background checks found, or, without one, what a small
+/// real request to each deployment finds; of those that `query` names by `model` or `model_id`.
+pub async fn probe<S>(
+    live: &Arc<Live>,
+    checks: &Checks,
+    upstream: &S,
+    query: &str,
+) -> Response<Body>
 where
     S: Service<Attempt, Response = Answer<Relay>, Error = Failure> + Clone,
 {
-    let live = live.load();
-    let wanted = |name: &str| {
-        form(query)
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value)
+    let (model, id) = (asked(query, "model"), asked(query, "model_id"));
+    let wanted = |deployment: &Deployment| {
+        let group = &live.routes().groups[usize::from(deployment.group.0)].name;
+        id.as_ref().is_none_or(|id| *id == deployment.id)
+            && model
+                .as_ref()
+                .is_none_or(|model| model == group || *model == deployment.litellm_model)
     };
-    let (model, id) = (wanted("model"), wanted("model_id"));
-    let chosen: Vec<DeploymentId> = live
-        .routes()
-        .deployments
-        .iter()
-        .zip(0..)
-        .filter(|(deployment, _)| {
-            let group = &live.routes().groups[usize::from(deployment.group.0)].name;
-            id.as_ref().is_none_or(|id| *id == deployment.id)
-                && model
-                    .as_ref()
-                    .is_none_or(|model| model == group || *model == deployment.litellm_model)
-        })
-        .map(|(_, at)| DeploymentId(at))
-        .collect();
-    let probes = stream::iter(chosen).map(|id| {
-        let (live, upstream) = (Arc::clone(&live), upstream.clone());
-        async move {
-            let said = one(&live, upstream, id).await;
-            (describe(&live, id, said.as_ref().err()), said.is_ok())
-        }
-    });
+    let chosen = || live.routes().deployments.iter().zip(0..);
+    let rows: Vec<Row> = if let Some(last) = checks.last() {
+        let wanted = chosen().filter(|(deployment, _)| wanted(deployment));
+        let row = |(deployment, _): (&Deployment, u16)| {
+            let found = last.iter().find(|row| row.model_id == deployment.id);
+            found.cloned()
+        };
+        wanted.filter_map(row).collect()
+    } else {
+        let wanted = chosen().filter(|(deployment, _)| wanted(deployment));
+        let chosen = wanted.map(|(_, at)| DeploymentId(at)).collect();
+        let findings = probe::probe(live, upstream, chosen).await;
+        findings.iter().map(|one| Row::new(live, one)).collect()
+    };
     let mut report = Report {
         healthy_endpoints: Vec::new(),
         unhealthy_endpoints: Vec::new(),
         healthy_count: 0,
         unhealthy_count: 0,
     };
-    for (endpoint, healthy) in probes.buffered(PROBES_AT_ONCE).collect::<Vec<_>>().await {
-        if healthy {
-            report.healthy_endpoints.push(endpoint);
+    for row in rows {
+        if row.status == "healthy" {
+            report.healthy_endpoints.push(row.endpoint);
         } else {
-            report.unhealthy_endpoints.push(endpoint);
+            report.unhealthy_endpoints.push(row.endpoint);
         }
     }
     report.healthy_count = report.healthy_endpoints.len();
@@ -156,80 +149,21 @@ where
     respond(&report)
 }
 
-fn describe(live: &Live, id: DeploymentId, failure: Option<&String>) -> Value {
-    let deployment = live.deployment(id);
-    let mut endpoint = json!({
-        "model": deployment.litellm_model,
-        "model_id": deployment.id,
-        "model_group": live.routes().groups[usize::from(deployment.group.0)].name,
-        "api_base": live.endpoint(id).names.api_base.to_str().unwrap_or(""),
-    });
-    if let Some(failure) = failure {
-        endpoint["error"] = Value::from(failure.as_str());
-    }
-    endpoint
+/// `/health/latest`.
+pub fn latest(checks: &Checks) -> Response<Body> {
+    respond(&checks.latest())
 }
 
-async fn one<S>(live: &Arc<Live>, upstream: S, id: DeploymentId) -> Result<(), String>
-where
-    S: Service<Attempt, Response = Answer<Relay>, Error = Failure>,
-{
-    let deployment = live.deployment(id);
-    if !live.endpoint(id).served {
-        return Err(format!(
-            "provider {} is not served by this build",
-            deployment.provider.name
-        ));
-    }
-    let (route, body) = match deployment.facts.mode {
-        Some(Mode::Embedding) => (Route::Embeddings, json!({"input": ["ping"]})),
-        Some(Mode::Completion) => (
-            Route::Completions,
-            json!({"prompt": "ping", "max_tokens": 5}),
-        ),
-        None | Some(Mode::Chat) => (
-            Route::Chat,
-            json!({"messages": [{"role": "user", "content": "ping"}], "max_tokens": 5}),
-        ),
-        Some(mode) => return Err(format!("there is no probe for mode {mode:?}")),
-    };
-    let body = Bytes::from(body.to_string());
-    let peek = peek::peek(&body).map_err(|refusal| refusal.to_string())?;
-    let timeout = deployment.health_check_timeout.unwrap_or(PROBE_TIMEOUT);
-    let call = Call {
-        id: HeaderValue::from_static("health-check"),
-        live: Arc::clone(live),
-        principal: Arc::new(Principal::master()),
-        route,
-        asked: deployment
-            .health_check_model
-            .as_deref()
-            .unwrap_or(&deployment.model)
-            .into(),
-        target: Target::Deployment(id),
-        fallback: None,
-        body,
-        peek,
-        spoken: crate::call::Spoken::default(),
-        wants_usage: false,
-        timeout: Some(timeout),
-        stream_timeout: None,
-        controls: None,
-        hints: None,
-        arrived: Instant::now(),
-    };
-    let attempt = Attempt {
-        call: Arc::new(call),
-        deployment: id,
-        first_token: None,
-    };
-    match upstream.oneshot(attempt).await {
-        Ok(Answer {
-            body: AnswerBody::Whole { .. } | AnswerBody::Stream(_),
-            ..
-        }) => Ok(()),
-        Err(failure) => Err(failure.to_string()),
-    }
+/// `/health/history`.
+pub fn history(checks: &Checks, query: &str) -> Response<Body> {
+    respond(&checks.history(|name| asked(query, name)))
+}
+
+/// A value of a query string.
+fn asked(query: &str, name: &str) -> Option<String> {
+    form(query)
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value)
 }
 
 /// The pairs of a query string.

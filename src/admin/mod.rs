@@ -1,6 +1,8 @@
 //! What runs here and how it does: health, metrics, decisions, the front page.
 
+pub mod checks;
 pub mod health;
 pub mod metrics;
 pub mod page;
+pub mod probe;
 pub mod router;

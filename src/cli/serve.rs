@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use pointsman::admin::checks::Checks;
 use pointsman::admin::health::Draining;
 use pointsman::admin::metrics;
 use pointsman::live::{Handle, Live};
+use pointsman::routing::Router;
 use pointsman::server;
 use pointsman::spend::meter;
 use pointsman::spend::report::{Lines, Reporter, Sink};
@@ -130,12 +132,15 @@ async fn serve(
     let live = Handle::new(read.live);
     let store = store::open(args.data_dir.as_deref(), &live.load()).await?;
     let draining = Draining::default();
+    let upstream = Upstream::new(Client::new());
+    let checks = Checks::new(Router::new());
     let gateway = Gateway {
         store: store.clone(),
         live: live.clone(),
-        upstream: Upstream::new(Client::new()),
+        upstream: upstream.clone(),
         reporter: reporter.clone(),
         metrics: Some(recorder.clone()),
+        checks: checks.clone(),
         draining: draining.clone(),
     };
 
@@ -151,6 +156,7 @@ async fn serve(
     tracing::info!(config = origin, groups, "listening on {scheme}://{address}");
 
     tokio::spawn(upkeep(recorder));
+    tokio::spawn(checks.run(live.clone(), upstream));
     tokio::spawn(watch(source, live, read.files, certificate.clone(), hangup));
     let tls = certificate.as_ref().map(Certificate::acceptor);
     let grace = Duration::from_secs(args.drain_seconds);

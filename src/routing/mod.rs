@@ -296,6 +296,13 @@ impl Router {
         &self.0.clock
     }
 
+    /// Notes what a health check found: that a deployment is down, which holds for a time, or that it is
+    /// not.
+    pub fn checked(&self, live: &Live, deployment: DeploymentId, down: Option<Duration>) {
+        let until = down.map(|time| self.0.clock.now().plus(time));
+        self.board(live).stats(deployment).checked(until);
+    }
+
     /// Puts a deployment out of service for a time, or back into service; whether it is known.
     pub fn rest(&self, live: &Live, id: &str, time: Option<Duration>) -> bool {
         let board = self.board(live);

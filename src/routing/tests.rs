@@ -599,14 +599,18 @@ fn requests_at_once_follow_from_the_limits_of_a_minute_as_in_litellm() {
 #[tokio::test(start_paused = true)]
 async fn those_whom_a_check_found_down_are_asked_when_nobody_else_is_left() {
     let (router, call) = (Router::seeded(1), call(&["", ""], ""));
-    let board = router.board(&call.live);
-    board.stats(DeploymentId(0)).checked(false);
+    router.checked(&call.live, DeploymentId(0), Some(seconds(60)));
     for _ in 0..20 {
         assert_eq!(pick(&router, &call).unwrap().deployment(), DeploymentId(1));
     }
-    board.stats(DeploymentId(1)).checked(false);
+    router.checked(&call.live, DeploymentId(1), Some(seconds(60)));
     let asked: Vec<_> = (0..20)
         .map(|_| pick(&router, &call).unwrap().deployment().0)
         .collect();
     assert!(asked.contains(&0) && asked.contains(&1), "{asked:?}");
+    // Its word holds for a time, or until the next one.
+    router.checked(&call.live, DeploymentId(1), None);
+    assert_eq!(health(&router, &call, 0), Health::Unhealthy);
+    advance(seconds(61)).await;
+    assert_eq!(health(&router, &call, 0), Health::Up);
 }

@@ -435,6 +435,14 @@ pub fn describe() {
         "pointsman_hedged_attempts_total",
         "Attempts that were begun beside a slow one, and whether they were faster"
     );
+    describe_counter!(
+        "pointsman_health_checks_total",
+        "Background health checks, by what they found"
+    );
+    describe_gauge!(
+        "pointsman_deployment_healthy",
+        "Whether a deployment's last health check was good"
+    );
     describe_gauge!(
         "pointsman_queued_requests",
         "Requests that wait for room at a deployment"
@@ -467,6 +475,10 @@ pub fn describe() {
         (
             "litellm_deployment_latency_per_output_token",
             "Time per token of the answer",
+        ),
+        (
+            "pointsman_health_check_seconds",
+            "Time of a background health check",
         ),
         (
             "litellm_overhead_latency_metric",

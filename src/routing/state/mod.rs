@@ -40,10 +40,11 @@ const BAD: usize = 1;
 pub struct Stats {
     in_flight: AtomicU32,
     probing: AtomicBool,
-    unhealthy: AtomicBool,
     why: AtomicU8,
     /// When the cooldown ends; zero is no cooldown. It stays past that time until a probe succeeds.
     until: AtomicU64,
+    /// Until when a health check's word holds that it is down.
+    unhealthy: AtomicU64,
     /// Tokens that an answer may well take.
     answer: AtomicU32,
     /// Failures one after the other.
@@ -184,9 +185,9 @@ impl Stats {
         Self {
             in_flight: AtomicU32::new(0),
             probing: AtomicBool::new(false),
-            unhealthy: AtomicBool::new(false),
             why: AtomicU8::new(0),
             until: AtomicU64::new(0),
+            unhealthy: AtomicU64::new(0),
             answer: AtomicU32::new(ANSWER),
             row: AtomicU32::new(0),
             shared,
@@ -229,7 +230,7 @@ impl Stats {
     pub fn health(&self, now: Moment) -> Health {
         let until = self.until.load(Acquire);
         if until == 0 {
-            if self.unhealthy.load(Relaxed) {
+            if now.0 < self.unhealthy.load(Relaxed) {
                 return Health::Unhealthy;
             }
             return Health::Up;
@@ -262,9 +263,10 @@ impl Stats {
         self.until.store(0, Release);
     }
 
-    /// Notes what a health check found.
-    pub fn checked(&self, healthy: bool) {
-        self.unhealthy.store(!healthy, Relaxed);
+    /// Notes what a health check found: until when it is said to be down, if it is.
+    pub fn checked(&self, down: Option<Moment>) {
+        self.unhealthy
+            .store(down.map_or(0, |until| until.0), Relaxed);
     }
 
     /// Its quota.

@@ -1,0 +1,168 @@
+//! Small real requests that find out whether deployments answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::HeaderValue;
+use pointsman_routes::table::{DeploymentId, Mode, Target};
+use serde_json::{Value, json};
+use tower::{Service, ServiceExt};
+
+use crate::call::{Answer, AnswerBody, Attempt, Call, Principal, Route, Spoken, peek};
+use crate::error::Failure;
+use crate::live::Live;
+use crate::upstream::Relay;
+
+/// Deployments that are probed at once, unless the file says otherwise.
+const AT_ONCE: usize = 16;
+/// How long a probe may take, unless the file says otherwise.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// Longest answer to a probe, in tokens, unless the file says otherwise.
+const TOKENS: u32 = 5;
+
+/// What a probe found.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Who was asked.
+    pub deployment: DeploymentId,
+    /// Whether it answered.
+    pub found: Found,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// Whether a deployment answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It did.
+    Healthy,
+    /// It did not.
+    Unhealthy {
+        /// Why.
+        error: String,
+        /// Whether that passes by itself: a limit, or no answer in time.
+        transient: bool,
+    },
+    /// It cannot be asked, for this reason, which says nothing of how it is.
+    Untried(String),
+}
+
+/// Sends a small real request to each of these. Dropping the future ends those under way.
+pub async fn probe<S>(live: &Arc<Live>, upstream: &S, chosen: Vec<DeploymentId>) -> Vec<Finding>
+where
+    S: Service<Attempt, Response = Answer<Relay>, Error = Failure> + Clone,
+{
+    let at_once = live.routes().general.health_check_concurrency;
+    let at_once = at_once.and_then(|count| usize::try_from(count).ok());
+    let probes = stream::iter(chosen).map(|deployment| {
+        let (live, upstream) = (Arc::clone(live), upstream.clone());
+        async move {
+            let began = Instant::now();
+            let found = one(&live, upstream, deployment).await;
+            Finding {
+                deployment,
+                found,
+                took: began.elapsed(),
+            }
+        }
+    });
+    let at_once = at_once.unwrap_or(AT_ONCE).max(1);
+    probes.buffered(at_once).collect().await
+}
+
+async fn one<S>(live: &Arc<Live>, upstream: S, id: DeploymentId) -> Found
+where
+    S: Service<Attempt, Response = Answer<Relay>, Error = Failure>,
+{
+    let call = match call(live, id) {
+        Ok(call) => call,
+        Err(why) => return Found::Untried(why),
+    };
+    let attempt = Attempt {
+        call: Arc::new(call),
+        deployment: id,
+        first_token: None,
+    };
+    match upstream.oneshot(attempt).await {
+        Ok(Answer {
+            body: AnswerBody::Whole { .. } | AnswerBody::Stream(_),
+            ..
+        }) => Found::Healthy,
+        Err(failure) => Found::Unhealthy {
+            error: failure.to_string(),
+            transient: matches!(failure.status().as_u16(), 408 | 429),
+        },
+    }
+}
+
+/// The cheapest request of the deployment's kind of work, or why there is none.
+fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
+    let deployment = live.deployment(id);
+    if !live.endpoint(id).served {
+        let provider = &deployment.provider.name;
+        return Err(format!("provider {provider} is not served by this build"));
+    }
+    let tokens = deployment.health_check_max_tokens.unwrap_or(TOKENS);
+    let (route, body) = match deployment.facts.mode {
+        Some(Mode::Embedding) => (Route::Embeddings, json!({"input": ["ping"]})),
+        Some(Mode::Completion) => (
+            Route::Completions,
+            json!({"prompt": "ping", "max_tokens": tokens}),
+        ),
+        None | Some(Mode::Chat) => (Route::Chat, chat(tokens)),
+        Some(mode) => return Err(format!("there is no probe for mode {mode:?}")),
+    };
+    let body = Bytes::from(body.to_string());
+    let peek = peek::peek(&body).map_err(|refusal| refusal.to_string())?;
+    let timeout = deployment.health_check_timeout.unwrap_or(TIMEOUT);
+    Ok(Call {
+        id: HeaderValue::from_static("health-check"),
+        live: Arc::clone(live),
+        principal: Arc::new(Principal::master()),
+        route,
+        asked: asked(live, id)?,
+        target: Target::Deployment(id),
+        fallback: None,
+        body,
+        peek,
+        spoken: Spoken::default(),
+        wants_usage: false,
+        timeout: Some(timeout),
+        stream_timeout: None,
+        controls: None,
+        hints: None,
+        arrived: Instant::now(),
+    })
+}
+
+fn chat(tokens: u32) -> Value {
+    json!({"messages": [{"role": "user", "content": "ping"}], "max_tokens": tokens})
+}
+
+/// The name by which a deployment is asked. One with a `*` in its model needs a
+/// `health_check_model`, as callers or as the provider know it.
+fn asked(live: &Live, id: DeploymentId) -> Result<Arc<str>, String> {
+    let deployment = live.deployment(id);
+    if !deployment.model.contains('*') {
+        return Ok(deployment.model.as_ref().into());
+    }
+    let Some(model) = deployment.health_check_model.as_deref() else {
+        return Err("a model with `*` is probed only with a `health_check_model`".to_owned());
+    };
+    let bare = model
+        .strip_prefix(&*deployment.provider.name)
+        .and_then(|rest| rest.strip_prefix('/'));
+    // Another pattern of the file may match it, too, and make another name of it.
+    let stands = |name: &&str| {
+        let found = live.table().resolve(name);
+        let filled = found.map(|found| found.fill(&deployment.model));
+        filled.is_some_and(|filled| filled == model || Some(&*filled) == bare)
+    };
+    let mut names = [Some(model), bare].into_iter().flatten();
+    names
+        .find(stands)
+        .map(Into::into)
+        .ok_or_else(|| format!("no name of the file matches the `health_check_model` {model}"))
+}
