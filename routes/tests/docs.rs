@@ -32,3 +32,25 @@ fn the_page_names_every_key_and_section() {
         assert!(page.contains(section.meaning()), "{section:?}");
     }
 }
+
+/// What a guide shows can be used as it stands.
+#[test]
+fn the_configs_of_the_guides_compile() {
+    let guide = fs::read_to_string("../docs/routing.md").expect("the guide is there");
+    let blocks = guide.split("```yaml\n").skip(1);
+    let blocks: Vec<&str> = blocks
+        .filter_map(|block| block.split("```").next())
+        .collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let outcome = pointsman_routes::load("guide.yaml", block);
+        let said: Vec<String> = outcome
+            .diagnostics
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let later = |line: &String| line.contains("error") || line.contains("has no effect yet");
+        assert!(!said.iter().any(later), "{}", said.join("\n"));
+        assert!(outcome.loaded.is_some());
+    }
+}

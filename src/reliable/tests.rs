@@ -283,6 +283,50 @@ async fn pauses_grow_as_the_file_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_attempt_is_doubled_elsewhere_and_once() {
+    let group = file(
+        &[("a", "a1"), ("a", "a2"), ("a", "a3")],
+        "router_settings: {hedge_after: 1}\n",
+    );
+    let slow: &[Fate] = &[Fate::Slow(5)];
+    let script = Script::new([("a1", slow), ("a2", slow), ("a3", slow)]);
+    let reached = ask(&group, "", &script).await.unwrap();
+    assert_eq!(script.times(), [0, 1_000]);
+    assert_eq!(script.began.elapsed().as_secs(), 5);
+    let asked = script.asked();
+    assert_ne!(asked[0], asked[1]);
+    assert_eq!((reached.trail.hedges, reached.trail.hedge_won), (1, false));
+    assert!(reached.trail.left.is_empty());
+    // Nobody is asked twice at once, so one alone is not doubled.
+    let script = Script::new([("a1", slow)]);
+    let alone = file(&[("a", "a1")], "router_settings: {hedge_after: 1}\n");
+    ask(&alone, "", &script).await.unwrap();
+    assert_eq!(script.times(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_double_that_fails_leaves_the_first_to_answer_and_counts_no_retry() {
+    let group = file(
+        &[("a", "a1"), ("a", "a2")],
+        "router_settings: {hedge_after: 1}\n",
+    );
+    // Whoever is asked first is slow; the other one fails.
+    for slow in ["a1", "a2"] {
+        let other = if slow == "a1" { "a2" } else { "a1" };
+        let script = Script::new([(slow, &[Fate::Slow(5)][..]), (other, DOWN)]);
+        let reached = ask(&group, "", &script).await.unwrap();
+        if script.asked()[0] == slow {
+            assert_eq!(script.asked(), [slow, other]);
+            assert_eq!(reached.trail.retries, 0);
+            assert_eq!((reached.trail.left.len(), reached.trail.hedges), (1, 1));
+            assert_eq!(script.began.elapsed().as_secs(), 5);
+            return;
+        }
+    }
+    panic!("one of the two is asked first");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_is_given_up_leaves_word_of_its_failed_attempts() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&told);
