@@ -161,6 +161,9 @@ impl<'a> Door<'a> {
             "/chat/completions" => Self::Call(Route::Chat, None),
             "/embeddings" => Self::Call(Route::Embeddings, None),
             "/completions" => Self::Call(Route::Completions, None),
+            "/rerank" | "/v2/rerank" => Self::Call(Route::Rerank, None),
+            "/moderations" => Self::Call(Route::Moderations, None),
+            "/images/generations" => Self::Call(Route::Images, None),
             "/models" => Self::Models,
             "/" => Self::Front,
             "/health" => Self::Health,
@@ -186,8 +189,7 @@ impl<'a> Door<'a> {
         let named = path
             .strip_prefix("/openai/deployments/")
             .or(path.strip_prefix("/engines/"));
-        let routes = [Route::Chat, Route::Completions, Route::Embeddings];
-        routes
+        Route::ALL
             .into_iter()
             .find_map(|route| {
                 let model = named?.strip_suffix(route.path())?;

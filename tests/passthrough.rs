@@ -387,7 +387,7 @@ async fn vendors_of_the_openai_dialect_are_rows_of_a_table() {
         ("hosted_vllm/Qwen/Qwen3-8B", "/v1", CHAT),
         ("vllm/mistral", "/v1", CHAT),
         ("openai/anything", "/v1", CHAT),
-        ("ollama/llama3", "", CHAT),
+        ("lm_studio/llama3", "/v1", CHAT),
     ] {
         let scene = speaking_to(model, base, "").await;
         let answer = scene.chat().await;

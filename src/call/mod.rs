@@ -52,8 +52,9 @@ impl Field {
     pub const fn required_by(route: Route) -> Self {
         match route {
             Route::Chat => Self::Messages,
-            Route::Completions => Self::Prompt,
-            Route::Embeddings => Self::Input,
+            Route::Completions | Route::Images => Self::Prompt,
+            Route::Embeddings | Route::Moderations => Self::Input,
+            Route::Rerank => Self::Query,
         }
     }
 }
@@ -251,6 +252,10 @@ pub struct Usage {
     pub audio_output: u64,
     /// Searches of the web that the provider made.
     pub searches: u64,
+    /// Queries, of providers that sell rankings by those.
+    pub queries: u64,
+    /// Images that were made, of models that are sold by those and not by tokens.
+    pub images: u64,
 }
 
 impl Usage {

@@ -65,6 +65,7 @@ mod field {
             Messages = "messages",
             Prompt = "prompt",
             Input = "input",
+            Query = "query",
             MaxTokens = "max_tokens",
             MaxCompletionTokens = "max_completion_tokens",
             N = "n",

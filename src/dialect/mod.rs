@@ -6,6 +6,7 @@
 
 pub mod gemini;
 pub mod openai;
+pub mod vectors;
 
 use bytes::{Bytes, BytesMut};
 
@@ -21,7 +22,9 @@ pub fn read(call: &Call) -> Result<Arc<chat::Request>, Failure> {
     call.spoken.get(|| match call.route {
         Route::Chat => openai::read::chat(&call.body),
         Route::Completions => openai::read::completion(&call.body),
-        Route::Embeddings => Err(Failure::Internal),
+        Route::Embeddings | Route::Rerank | Route::Moderations | Route::Images => {
+            Err(Failure::Internal)
+        }
     })
 }
 
@@ -33,8 +36,10 @@ pub fn read_defaults(body: &[u8]) -> Result<chat::Request, Failure> {
 /// A whole answer to a call. `created` is the time of it, in seconds since 1970.
 pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
     match call.route {
-        Route::Chat | Route::Embeddings => openai::write::chat(call, answer, created),
         Route::Completions => openai::write::completion(call, answer, created),
+        Route::Chat | Route::Embeddings | Route::Rerank | Route::Moderations | Route::Images => {
+            openai::write::chat(call, answer, created)
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use pointsman_routes::table::Mode;
 
 use crate::call::{Call, Controls, Field, Hints, Principal, Route, Spoken, peek};
 use crate::error::{Failure, RequestFault};
@@ -219,15 +218,11 @@ pub(super) fn resolve(
 /// An embedding model does not chat, nor the other way about.
 fn check_mode(call: &Call) -> Result<(), Failure> {
     let members = &call.live.routes().groups[usize::from(call.group().0)].members;
-    let embeds = |mode: Option<Mode>| mode == Some(Mode::Embedding);
     let wrong = !members.is_empty()
         && members.iter().all(|member| {
             let deployment = call.live.deployment(member.deployment);
-            deployment.mock.is_none()
-                && match call.route {
-                    Route::Chat | Route::Completions => embeds(deployment.facts.mode),
-                    Route::Embeddings => deployment.facts.mode == Some(Mode::Chat),
-                }
+            let mode = deployment.facts.mode;
+            deployment.mock.is_none() && mode.is_some_and(|mode| !call.route.suits(mode))
         });
     if wrong {
         let asked = call.asked.to_string();

@@ -245,6 +245,11 @@ impl fmt::Debug for Endpoint {
 impl Address {
     fn new(protocol: Protocol, base: &str, model: &str, version: &str) -> Result<Self, String> {
         if !matches!(protocol, Protocol::OpenAi | Protocol::Azure) {
+            let base = match protocol {
+                // Ollama's other API stands there, which this one does not.
+                Protocol::Ollama => base.strip_suffix("/v1").unwrap_or(base),
+                _ => base,
+            };
             check(base)?;
             return Ok(Self::Base(base.to_owned()));
         }
@@ -284,11 +289,13 @@ const fn is_spoken(protocol: Protocol) -> bool {
             | Protocol::Gemini
             | Protocol::Cohere
             | Protocol::Ollama
+            | Protocol::Voyage
+            | Protocol::Jina
     )
 }
 
 /// The routes that OpenAI's servers have.
-const OPENAI_ROUTES: [Route; 3] = [Route::Chat, Route::Completions, Route::Embeddings];
+const OPENAI_ROUTES: [Route; 6] = Route::ALL;
 
 fn by_route<T>(list: &[(Route, T)], route: Route) -> Option<&T> {
     let found = list.iter().find(|(known, _)| *known == route);

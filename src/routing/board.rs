@@ -480,11 +480,7 @@ impl Gate {
 impl Seat {
     /// Whether it can be asked for this, as far as is known.
     pub fn serves(&self, route: Route) -> bool {
-        let other = match route {
-            Route::Chat | Route::Completions => Mode::Embedding,
-            Route::Embeddings => Mode::Chat,
-        };
-        self.served && self.mode != Some(other)
+        self.served && self.mode.is_none_or(|mode| route.suits(mode))
     }
 
     fn new(id: DeploymentId, deployment: &Deployment, options: &Options, served: bool) -> Self {

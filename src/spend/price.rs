@@ -31,8 +31,9 @@ pub fn price(usage: &Usage, price: &Price) -> Cost {
     }
     let input = input.unwrap_or_default();
     let output = output.unwrap_or_default();
+    let each = |units: u64, price: Option<Usd>| price.unwrap_or_default().times(units);
     Cost {
-        input: sum(
+        input: each(usage.queries, price.query).plus(sum(
             usage.prompt,
             input,
             &[
@@ -40,15 +41,15 @@ pub fn price(usage: &Usage, price: &Price) -> Cost {
                 (usage.cache_write, price.cache_write),
                 (usage.audio_input, price.audio_input),
             ],
-        ),
-        output: sum(
+        )),
+        output: each(usage.images, price.image).plus(sum(
             usage.completion,
             output,
             &[
                 (usage.reasoning, price.reasoning),
                 (usage.audio_output, price.audio_output),
             ],
-        ),
+        )),
     }
 }
 

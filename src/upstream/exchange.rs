@@ -13,7 +13,7 @@ use super::params::Rules;
 use super::protocol::{Ask, Protocol, Task, Unfit, Written};
 use super::{fault, openai, protocol_of};
 use crate::call::{Attempt, Call, Dialect, Route, chat};
-use crate::dialect;
+use crate::dialect::{self, vectors};
 use crate::error::{Failure, NoDeployment, UpstreamKind};
 use crate::live::Endpoint;
 
@@ -76,7 +76,8 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
         });
     }
     let protocol = protocol_of(spoken).ok_or_else(|| unserved(call, deployment))?;
-    let ask = ask(attempt, model, rules);
+    let task = task(call).ok_or_else(|| unserved(call, deployment))?;
+    let ask = ask(attempt, model, task, rules);
     let uri = if openai {
         endpoint.uri(Route::Chat, model)
     } else {
@@ -84,11 +85,12 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
         path.and_then(|path| endpoint.below(&path))
     };
     let uri = uri.ok_or_else(|| unserved(call, deployment))?;
-    if !matches!(ask.task, Task::Chat | Task::Stream) {
-        return Err(unserved(call, deployment));
-    }
-    let chat = conversation(call, deployment)?;
-    let written = protocol.write_chat(&ask, &chat);
+    let written = match task {
+        Task::Chat | Task::Stream => protocol.write_chat(&ask, &*conversation(call, deployment)?),
+        Task::Embed => protocol.write_embed(&ask, &vectors::read_embed(call, deployment)?),
+        Task::Rerank => protocol.write_rerank(&ask, &vectors::read_rerank(call, deployment)?),
+        Task::CountTokens => return Err(unserved(call, deployment)),
+    };
     let written = written.map_err(|unfit| refused(attempt, unfit))?;
     let Written {
         body,
@@ -108,10 +110,10 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
 }
 
 /// What a protocol is told about an attempt.
-fn ask<'a>(attempt: &'a Attempt, model: &'a str, rules: &'a Rules<'_>) -> Ask<'a> {
+fn ask<'a>(attempt: &'a Attempt, model: &'a str, task: Task, rules: &'a Rules<'_>) -> Ask<'a> {
     let call = &attempt.call;
     Ask {
-        task: task(call),
+        task,
         model,
         deployment: call.live.deployment(attempt.deployment),
         params: rules.params(),
@@ -121,19 +123,23 @@ fn ask<'a>(attempt: &'a Attempt, model: &'a str, rules: &'a Rules<'_>) -> Ask<'a
 /// What a protocol is told when an answer is there.
 pub(super) fn ask_of_answer<'a>(attempt: &'a Attempt, model: &'a str) -> Ask<'a> {
     Ask {
-        task: task(&attempt.call),
+        // What has no task was never asked.
+        task: task(&attempt.call).unwrap_or(Task::Chat),
         model,
         deployment: attempt.call.live.deployment(attempt.deployment),
         params: super::protocol::Params::default(),
     }
 }
 
-fn task(call: &Call) -> Task {
-    match call.route {
+/// `None` if only OpenAI's protocol knows such a thing.
+fn task(call: &Call) -> Option<Task> {
+    Some(match call.route {
         Route::Chat | Route::Completions if call.peek.stream => Task::Stream,
         Route::Chat | Route::Completions => Task::Chat,
         Route::Embeddings => Task::Embed,
-    }
+        Route::Rerank => Task::Rerank,
+        Route::Moderations | Route::Images => return None,
+    })
 }
 
 /// The conversation with what the file gives where the caller gave nothing.

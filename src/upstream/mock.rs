@@ -14,7 +14,7 @@ use super::{Relay, fault, now};
 use crate::call::chat::{self, Choice, Delta, Event, Finish, Part};
 use crate::call::{Answer, AnswerBody, Attempt, Field, Route, Usage};
 use crate::dialect;
-use crate::error::{Failure, UpstreamKind};
+use crate::error::{Failure, NoDeployment, UpstreamKind};
 
 /// LiteLLM's figures for a mock: they depend on nothing.
 const PROMPT_TOKENS: u64 = 10;
@@ -41,6 +41,15 @@ pub(super) fn answer(attempt: &Attempt, mock: &Mock) -> Result<Answer<Relay>, Fa
         Mock::Error(class) => return Err(failure(attempt, class)),
     };
     let call = &attempt.call;
+    if !matches!(
+        call.route,
+        Route::Chat | Route::Completions | Route::Embeddings
+    ) {
+        return Err(Failure::NoDeployment {
+            group: call.group_name().to_owned(),
+            why: NoDeployment::Route,
+        });
+    }
     let body = if call.route == Route::Embeddings {
         AnswerBody::Whole {
             bytes: Bytes::from(embeddings(attempt).to_string()),
@@ -95,6 +104,8 @@ const USAGE: Usage = Usage {
     audio_input: 0,
     audio_output: 0,
     searches: 0,
+    queries: 0,
+    images: 0,
 };
 
 /// Reads a script.

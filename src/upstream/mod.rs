@@ -43,11 +43,11 @@ use tower::Service;
 pub use self::client::{Client, Reply};
 use self::exchange::{Exchange, Way};
 use self::passage::Passage;
-use self::protocol::{Broken, Protocol, Told};
+use self::protocol::{Ask, Broken, Protocol, Task, Told, Unreadable};
 pub use self::relay::Relay;
-use crate::call::{Answer, AnswerBody, Attempt};
+use crate::call::{Answer, AnswerBody, Attempt, Usage};
 pub use crate::call::{StreamEnd, StreamOutcome};
-use crate::dialect;
+use crate::dialect::{self, vectors};
 use crate::error::{Failure, UpstreamFault, UpstreamKind};
 use crate::wire::limits;
 
@@ -64,11 +64,9 @@ fn protocol_of(protocol: table::Protocol) -> Option<&'static dyn Protocol> {
         table::Protocol::Cohere => Some(&cohere::Cohere),
         table::Protocol::Ollama => Some(&ollama::Ollama),
         table::Protocol::OpenAi | table::Protocol::Azure => Some(&openai::chat::OpenAi),
-        table::Protocol::VertexAi
-        | table::Protocol::Bedrock
-        | table::Protocol::Voyage
-        | table::Protocol::Jina
-        | table::Protocol::Other => None,
+        table::Protocol::Voyage => Some(&voyage::Voyage),
+        table::Protocol::Jina => Some(&jina::Jina),
+        table::Protocol::VertexAi | table::Protocol::Bedrock | table::Protocol::Other => None,
     }
 }
 
@@ -209,13 +207,17 @@ fn whole<S>(
         Err(Broken::Malformed(what.into()))
     } else {
         match way {
-            Way::Same => openai::response::whole(call.name(), bytes),
+            Way::Same => {
+                let read = openai::response::whole(call.name(), bytes);
+                read.map(|(bytes, usage)| {
+                    let usage = usage.or_else(|| openai::response::units(call.route, &bytes));
+                    (bytes, usage)
+                })
+            }
             Way::Other(protocol) => {
                 let ask = exchange::ask_of_answer(attempt, model);
-                match protocol.read_chat(&ask, &bytes) {
-                    Ok(answer) => Ok((dialect::write(call, &answer, now()), answer.usage)),
-                    Err(unreadable) => Err(Broken::Malformed(unreadable.0)),
-                }
+                said(call, protocol, &ask, &bytes)
+                    .map_err(|unreadable| Broken::Malformed(unreadable.0))
             }
         }
     };
@@ -226,6 +228,41 @@ fn whole<S>(
         broken => broken_off(call, attempt.deployment, broken),
     })?;
     Ok(AnswerBody::Whole { bytes, usage })
+}
+
+/// What a whole answer of another protocol says, as the caller gets it.
+fn said(
+    call: &crate::call::Call,
+    protocol: &dyn Protocol,
+    ask: &Ask<'_>,
+    bytes: &[u8],
+) -> Result<(bytes::Bytes, Option<Usage>), Unreadable> {
+    const REQUEST: Unreadable = Unreadable(std::borrow::Cow::Borrowed("It answers no request."));
+    match ask.task {
+        Task::Embed => {
+            let asked = vectors::read_embed(call, ask.deployment).map_err(|_| REQUEST)?;
+            let answer = protocol.read_embed(ask, bytes, asked.inputs.len())?;
+            let written = vectors::write_embed(call, asked.encoding, &answer);
+            let written = written.ok_or(Unreadable::new("An embedding has no numbers."))?;
+            Ok((written, answer.usage))
+        }
+        Task::Rerank => {
+            let asked = vectors::read_rerank(call, ask.deployment).map_err(|_| REQUEST)?;
+            let answer = protocol.read_rerank(ask, bytes)?;
+            let written = vectors::write_rerank(call, &asked, &answer);
+            let written = written.ok_or(Unreadable::new("It ranks what is no document."))?;
+            let usage = Usage {
+                // One that says nothing of searches made one.
+                queries: answer.searches.unwrap_or(1),
+                ..answer.usage.unwrap_or_default()
+            };
+            Ok((written, Some(usage)))
+        }
+        Task::Chat | Task::Stream | Task::CountTokens => {
+            let answer = protocol.read_chat(ask, bytes)?;
+            Ok((dialect::write(call, &answer, now()), answer.usage))
+        }
+    }
 }
 
 async fn collect(body: Reply, limit: usize) -> Result<bytes::Bytes, UpstreamKind> {

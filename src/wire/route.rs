@@ -1,5 +1,7 @@
 //! What can be asked for, and in which dialect.
 
+use pointsman_routes::table::Mode;
+
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
@@ -24,16 +26,34 @@ pub enum Route {
     Completions,
     /// `/embeddings`.
     Embeddings,
+    /// `/rerank`.
+    Rerank,
+    /// `/moderations`.
+    Moderations,
+    /// `/images/generations`.
+    Images,
 }
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Completions, Self::Embeddings];
+    pub const ALL: [Self; 6] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Rerank,
+        Self::Moderations,
+        Self::Images,
+    ];
 
     /// What those speak who ask for it.
     pub const fn dialect(self) -> Dialect {
         match self {
-            Self::Chat | Self::Completions | Self::Embeddings => Dialect::OpenAi,
+            Self::Chat
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Rerank
+            | Self::Moderations
+            | Self::Images => Dialect::OpenAi,
         }
     }
 
@@ -43,6 +63,9 @@ impl Route {
             Self::Chat => "/chat/completions",
             Self::Completions => "/completions",
             Self::Embeddings => "/embeddings",
+            Self::Rerank => "/rerank",
+            Self::Moderations => "/moderations",
+            Self::Images => "/images/generations",
         }
     }
 
@@ -52,6 +75,20 @@ impl Route {
             Self::Chat => "acompletion",
             Self::Completions => "atext_completion",
             Self::Embeddings => "aembedding",
+            Self::Rerank => "arerank",
+            Self::Moderations => "amoderation",
+            Self::Images => "aimage_generation",
+        }
+    }
+
+    /// Whether a model of this kind can be asked for it, as far as is known: a kind that sells
+    /// itself for something else may do it as well, unless it is sure that it does not.
+    pub const fn suits(self, mode: Mode) -> bool {
+        match self {
+            Self::Chat | Self::Completions => !matches!(mode, Mode::Embedding | Mode::Rerank),
+            Self::Embeddings => !matches!(mode, Mode::Chat | Mode::Rerank),
+            Self::Rerank | Self::Moderations => !matches!(mode, Mode::Chat | Mode::Embedding),
+            Self::Images => !matches!(mode, Mode::Embedding | Mode::Rerank),
         }
     }
 }

@@ -100,6 +100,10 @@ pub(super) const NATIVE: &[Provider] = native! {
         { auth: Auth::Header(text("x-goog-api-key")) };
     "jina_ai" Jina "https://api.jina.ai/v1"
         ["JINA_AI_API_KEY", "JINA_API_KEY"] ["JINA_AI_API_BASE"] {};
+    "ollama" Ollama "http://localhost:11434"
+        ["OLLAMA_API_KEY"] ["OLLAMA_API_BASE"] { keyless: true };
+    "ollama_chat" Ollama "http://localhost:11434"
+        ["OLLAMA_API_KEY"] ["OLLAMA_API_BASE"] { keyless: true };
     "openai" OpenAi "https://api.openai.com/v1"
         ["OPENAI_API_KEY"] ["OPENAI_BASE_URL", "OPENAI_API_BASE"] {};
     "text-completion-openai" OpenAi "https://api.openai.com/v1"
@@ -246,10 +250,6 @@ pub(super) const VENDORS: &[Provider] = vendors! {
         ["NSCALE_API_KEY"] ["NSCALE_API_BASE"] {};
     "nvidia_nim" "https://integrate.api.nvidia.com/v1"
         ["NVIDIA_NIM_API_KEY"] ["NVIDIA_NIM_API_BASE"] {};
-    "ollama" "http://localhost:11434"
-        ["OLLAMA_API_KEY"] ["OLLAMA_API_BASE"] { path: V1, keyless: true };
-    "ollama_chat" "http://localhost:11434"
-        ["OLLAMA_API_KEY"] ["OLLAMA_API_BASE"] { path: V1, keyless: true };
     "openai_like" ""
         ["OPENAI_LIKE_API_KEY"] ["OPENAI_LIKE_API_BASE"] { keyless: true };
     "openinfer" "https://api.openinfer.ai/v1"

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::call::Usage;
+use crate::call::{Route, Usage};
 use crate::upstream::protocol::{Broken, Refusal, Told};
 use crate::wire::json::{self, Member};
 use crate::wire::openai;
@@ -34,6 +34,24 @@ pub fn whole(asked: &str, bytes: Bytes) -> Result<(Bytes, Option<Usage>), Broken
     changed.extend_from_slice(&asked);
     changed.extend_from_slice(&bytes[model.end..]);
     Ok((changed.into(), usage))
+}
+
+/// What an answer without tokens took, in the units that such answers are sold by.
+pub fn units(route: Route, bytes: &[u8]) -> Option<Usage> {
+    let mut usage = Usage::default();
+    match route {
+        Route::Rerank => usage.queries = 1,
+        Route::Images => {
+            // It was read as an object before.
+            let _ = json::members(bytes, |member| {
+                if member.raw_name(bytes) == b"data" {
+                    let _ = json::elements(member.value(bytes), |_| usage.images += 1);
+                }
+            });
+        }
+        _ => return None,
+    }
+    Some(usage)
 }
 
 /// The name that the caller asked for, as a JSON string.

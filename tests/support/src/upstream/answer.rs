@@ -161,6 +161,21 @@ fn completion_text(request: &Value) -> String {
 }
 
 /// Embeddings of three dimensions, as numbers or as base64 of little-endian floats.
+pub(super) fn moderation(request: &Value) -> Value {
+    let inputs = request["input"].as_array().map_or(1, Vec::len);
+    let result = json!({"flagged": false, "categories": {"violence": false},
+        "category_scores": {"violence": 0.01}});
+    json!({"id": "modr-fake", "model": request["model"], "results": vec![result; inputs]})
+}
+
+pub(super) fn images(request: &Value) -> Value {
+    let count = request["n"].as_u64().unwrap_or(1);
+    let data: Vec<_> = (0..count)
+        .map(|_| json!({"b64_json": "iVBORw0KGgo="}))
+        .collect();
+    json!({"created": 1_700_000_000, "data": data})
+}
+
 pub(super) fn embeddings(request: &Value) -> Value {
     let inputs = request["input"].as_array().map_or(1, Vec::len);
     let encoded = request["encoding_format"] == "base64";

@@ -46,6 +46,11 @@ pub(super) trait Api: Sync + std::fmt::Debug {
 
 /// The API that has this path; `None` is OpenAI's.
 pub(super) fn of(path: &str) -> Option<&'static dyn Api> {
-    const ALL: &[&dyn Api] = &[&anthropic::Anthropic, &gemini::Gemini];
+    const ALL: &[&dyn Api] = &[
+        &anthropic::Anthropic,
+        &gemini::Gemini,
+        &super::cohere::Cohere,
+        &super::ollama::Ollama,
+    ];
     ALL.iter().copied().find(|api| api.serves(path))
 }

@@ -7,11 +7,15 @@ mod anything;
 mod api;
 mod body;
 mod check;
+mod cohere;
 mod control;
 mod gemini;
+mod ollama;
 pub mod record;
 pub mod reply;
 mod serve;
+mod shape;
+mod vectors;
 
 pub use answer::DATED;
 
@@ -36,6 +40,10 @@ pub enum Speaks {
     ApiKey,
     /// Any: it takes every request whose key is in `x-goog-api-key`.
     GoogleKey,
+    /// Voyage's.
+    Voyage,
+    /// Jina's.
+    Jina,
 }
 
 impl Speaks {
@@ -44,6 +52,8 @@ impl Speaks {
             Self::Bearer => &anything::Anything(&["authorization"]),
             Self::ApiKey => &anything::Anything(&["x-api-key"]),
             Self::GoogleKey => &anything::Anything(&["x-goog-api-key"]),
+            Self::Voyage => &vectors::Vectors::Voyage,
+            Self::Jina => &vectors::Vectors::Jina,
         }
     }
 }

@@ -31,6 +31,8 @@ enum Service {
     Chat,
     Completion,
     Embedding,
+    Moderation,
+    Image,
     Models,
     /// Another API than OpenAI's.
     Other(&'static dyn Api),
@@ -143,6 +145,8 @@ fn service(path: &str) -> Option<Service> {
         "/chat/completions" => Some(Service::Chat),
         "/completions" => Some(Service::Completion),
         "/embeddings" => Some(Service::Embedding),
+        "/moderations" => Some(Service::Moderation),
+        "/images/generations" => Some(Service::Image),
         "/models" => Some(Service::Models),
         _ => None,
     }
@@ -199,6 +203,8 @@ fn content(
             Service::Chat => json(answer::chat(asked, None)),
             Service::Completion => json(answer::completion(asked)),
             Service::Embedding => json(answer::embeddings(asked)),
+            Service::Moderation => json(answer::moderation(asked)),
+            Service::Image => json(answer::images(asked)),
             Service::Models | Service::Other(_) => json(answer::models()),
         },
         Content::Error(message) => json(answer::error(reply.status, message)),

@@ -1,0 +1,234 @@
+//! Ollama's own API, by the types of its Python library.
+
+use super::api::{Api, Asked};
+use super::check::strict;
+use super::reply::Reply;
+use super::shape::{list, members};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+/// Options that a model has.
+const OPTIONS: &[(&str, &str)] = &[
+    ("numa", "bool"),
+    ("num_ctx", "int"),
+    ("num_batch", "int"),
+    ("num_gpu", "int"),
+    ("main_gpu", "int"),
+    ("low_vram", "bool"),
+    ("use_mmap", "bool"),
+    ("use_mlock", "bool"),
+    ("num_thread", "int"),
+    ("num_keep", "int"),
+    ("seed", "int"),
+    ("num_predict", "int"),
+    ("top_k", "int"),
+    ("top_p", "float"),
+    ("min_p", "float"),
+    ("typical_p", "float"),
+    ("repeat_last_n", "int"),
+    ("temperature", "float"),
+    ("repeat_penalty", "float"),
+    ("presence_penalty", "float"),
+    ("frequency_penalty", "float"),
+    ("mirostat", "int"),
+    ("mirostat_tau", "float"),
+    ("mirostat_eta", "float"),
+    ("penalize_newline", "bool"),
+    ("stop", "texts"),
+];
+
+/// Ollama.
+#[derive(Debug)]
+pub(super) struct Ollama;
+
+impl Api for Ollama {
+    fn serves(&self, path: &str) -> bool {
+        matches!(path, "/api/chat" | "/api/embed")
+    }
+
+    fn own_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn check(&self, asked: &Asked<'_>) -> (Value, Vec<String>) {
+        let (body, mut wrong) = strict(asked.body);
+        if asked.path == "/api/chat" {
+            wrong.extend(chat(&body));
+        } else {
+            let known = [
+                ("model", "!text"),
+                ("input", "!texts"),
+                ("truncate", "bool"),
+                ("dimensions", "int"),
+                ("options", "object"),
+                ("keep_alive", "any"),
+            ];
+            wrong.extend(members("embed", &body, &known));
+        }
+        if !body["options"].is_null() {
+            wrong.extend(members("options", &body["options"], OPTIONS));
+        }
+        (body, wrong)
+    }
+
+    fn model(&self, _path: &str, body: &Value) -> String {
+        body["model"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn credential<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let shown = headers.get("authorization")?.to_str().ok()?;
+        shown.strip_prefix("Bearer ")
+    }
+
+    fn usual(&self, path: &str, body: &Value, reply: &Reply) -> (&'static str, Vec<Bytes>) {
+        let whole = |value: Value| ("application/json", vec![Bytes::from(value.to_string())]);
+        if path == "/api/embed" {
+            let vectors = vec![json!([0.5, -1.0]); list(&body["input"]).len()];
+            return whole(json!({"model": body["model"], "embeddings": vectors,
+                "total_duration": 1, "load_duration": 1, "prompt_eval_count": 4}));
+        }
+        let pieces = pieces(body);
+        // It streams unless it is told not to.
+        if body["stream"] == false {
+            return whole(together(&pieces));
+        }
+        let lines = pieces
+            .iter()
+            .map(|line| self.event(&line.to_string(), reply));
+        (self.stream_type(), lines.collect())
+    }
+
+    fn error(&self, _status: u16, message: &str) -> Value {
+        json!({"error": message})
+    }
+
+    fn stream_type(&self) -> &'static str {
+        "application/x-ndjson"
+    }
+
+    fn event(&self, data: &str, _reply: &Reply) -> Bytes {
+        format!("{data}\n").into()
+    }
+}
+
+fn chat(body: &Value) -> Vec<String> {
+    let mut wrong = members(
+        "chat",
+        body,
+        &[
+            ("model", "!text"),
+            ("messages", "!list"),
+            ("stream", "bool"),
+            ("tools", "list"),
+            ("format", "any"),
+            ("options", "object"),
+            ("keep_alive", "any"),
+            ("think", "any"),
+            ("logprobs", "bool"),
+            ("top_logprobs", "int"),
+        ],
+    );
+    for message in list(&body["messages"]) {
+        let known = [
+            ("role", "!system|user|assistant|tool"),
+            ("content", "text"),
+            ("thinking", "text"),
+            ("images", "texts"),
+            ("tool_name", "text"),
+            ("tool_calls", "list"),
+        ];
+        wrong.extend(members("message", message, &known));
+        for call in list(&message["tool_calls"]) {
+            wrong.extend(members("tool_call", call, &[("function", "!object")]));
+            let known = [("name", "!text"), ("arguments", "!object")];
+            wrong.extend(members("call", &call["function"], &known));
+        }
+        for image in list(&message["images"]) {
+            let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+            if !image.as_str().unwrap_or_default().bytes().all(base64) {
+                wrong.push("an image is no base64".into());
+            }
+        }
+    }
+    for tool in list(&body["tools"]) {
+        wrong.extend(members(
+            "tool",
+            tool,
+            &[("type", "!function"), ("function", "!object")],
+        ));
+        let known = [
+            ("name", "!text"),
+            ("description", "text"),
+            ("parameters", "object"),
+        ];
+        wrong.extend(members("function", &tool["function"], &known));
+    }
+    let think = &body["think"];
+    let level = matches!(think.as_str(), Some("low" | "medium" | "high"));
+    if !(think.is_null() || think.is_boolean() || level) {
+        wrong.push(format!("think is {think}"));
+    }
+    wrong
+}
+
+/// What it says, piece by piece.
+fn pieces(body: &Value) -> Vec<Value> {
+    let messages = list(&body["messages"]);
+    let answered = messages.last().is_some_and(|last| last["role"] == "tool");
+    let function = body["tools"][0]["function"]["name"].as_str();
+    let thinks = body["think"] == true || body["think"].is_string();
+    let images: usize = messages.iter().map(|one| list(&one["images"]).len()).sum();
+    let mut said = Vec::new();
+    if thinks {
+        said.push(json!({"role": "assistant", "content": "", "thinking": "Hm."}));
+    }
+    if let Some(name) = function.filter(|_| !answered) {
+        let call = json!({"function": {"name": name, "arguments": {"city": "Paris"}}});
+        said.push(json!({"role": "assistant", "content": "", "tool_calls": [call]}));
+    } else {
+        let text = if body["format"].is_null() {
+            format!("Heard {} messages, saw {images} images.", messages.len())
+        } else {
+            r#"{"ok": true}"#.to_owned()
+        };
+        let words = text.split_inclusive(' ');
+        said.extend(words.map(|word| json!({"role": "assistant", "content": word})));
+    }
+    let mut lines: Vec<_> = said
+        .into_iter()
+        .map(|message| {
+            json!({"model": body["model"], "created_at": "2026-01-01T00:00:00.1Z",
+            "message": message, "done": false})
+        })
+        .collect();
+    lines.push(
+        json!({"model": body["model"], "created_at": "2026-01-01T00:00:00.2Z",
+        "message": {"role": "assistant", "content": ""}, "done": true, "done_reason": "stop",
+        "total_duration": 1, "prompt_eval_count": 12, "eval_count": 5}),
+    );
+    lines
+}
+
+/// The same in one piece.
+fn together(pieces: &[Value]) -> Value {
+    let mut whole = pieces.last().cloned().unwrap_or_default();
+    let text = |name: &str| -> String {
+        let texts = pieces
+            .iter()
+            .filter_map(|piece| piece["message"][name].as_str());
+        texts.collect()
+    };
+    whole["message"]["content"] = text("content").into();
+    if !text("thinking").is_empty() {
+        whole["message"]["thinking"] = text("thinking").into();
+    }
+    let calls = pieces
+        .iter()
+        .flat_map(|piece| list(&piece["message"]["tool_calls"]));
+    let calls: Vec<_> = calls.cloned().collect();
+    if !calls.is_empty() {
+        whole["message"]["tool_calls"] = calls.into();
+    }
+    whole
+}
