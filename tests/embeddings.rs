@@ -83,6 +83,20 @@ async fn ollama__embeds() {
 }
 
 #[tokio::test]
+async fn gemini__embeds() {
+    let upstream = Upstream::start().await;
+    let scene = scene(upstream, "gemini/gemini-embedding-001", "", "").await;
+    let answer = embed(&scene, json!({"dimensions": 256})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let value: Value = serde_json::from_str(&answer.text()).unwrap();
+    assert_eq!(value["data"].as_array().unwrap().len(), 2);
+    assert!(value["data"][1]["embedding"].is_array(), "{value}");
+    let answer = embed(&scene, json!({"encoding_format": "base64"})).await;
+    let value: Value = serde_json::from_str(&answer.text()).unwrap();
+    assert!(value["data"][0]["embedding"].is_string(), "{value}");
+}
+
+#[tokio::test]
 async fn voyage__embeds() {
     let upstream = Upstream::speaking(Speaks::Voyage).await;
     let scene = scene(

@@ -137,6 +137,23 @@ async fn ollama__calls_tools() {
 }
 
 #[tokio::test]
+async fn ollama__streams_tool_calls() {
+    let scene = scene("ollama/llama3.2").await;
+    let body = asked(json!({"stream": true, "tools": weather()}));
+    let events = scene.client.stream(CHAT, &body).await.all().await;
+    let (mut arguments, mut reason) = (String::new(), String::new());
+    for event in &events[..events.len() - 1] {
+        let chunk: Value = serde_json::from_str(event).unwrap();
+        let choice = &chunk["choices"][0];
+        let call = &choice["delta"]["tool_calls"][0];
+        arguments += call["function"]["arguments"].as_str().unwrap_or_default();
+        reason += choice["finish_reason"].as_str().unwrap_or_default();
+    }
+    assert_eq!(arguments, "{\"city\":\"Paris\"}");
+    assert_eq!(reason, "tool_calls");
+}
+
+#[tokio::test]
 async fn ollama__sees_images() {
     let scene = scene("ollama/llava").await;
     let with = |url: &str| {
