@@ -18,9 +18,10 @@ use tower::{Service, ServiceBuilder};
 use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::admin::api::Api;
 use crate::admin::checks::Checks;
 use crate::admin::health::Draining;
-use crate::admin::{health, metrics, page, router};
+use crate::admin::{api, health, metrics, page, router};
 use crate::call::Route;
 use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
@@ -73,7 +74,7 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let keys = ConfigKeys::new(self.live.clone());
+        let keys = ConfigKeys::new(self.live.clone(), self.store.clone());
         let shapes = self.key_headers();
         let gate = self.gate();
         ServiceBuilder::new()
@@ -109,6 +110,7 @@ impl Gateway {
                 return Access::Open;
             }
             match Door::of(head.uri.path()) {
+                Door::Admin if api::open(head.uri.path()) => Access::Open,
                 Door::Unknown => match live.api(head.uri.path()) {
                     Some(api) if !api.open => Access::Required,
                     Some(_) | None => Access::Open,
@@ -124,6 +126,7 @@ impl Gateway {
                 | Door::Model(_)
                 | Door::Explain
                 | Door::Decisions(_)
+                | Door::Admin
                 | Door::Call(..) => Access::Required,
             }
         }
@@ -145,6 +148,7 @@ enum Door<'a> {
     Model(&'a str),
     Explain,
     Decisions(&'a str),
+    Admin,
     Call(Route, Option<&'a str>),
     /// A path that none of the gateway's own is; the file may pass it on.
     Unknown,
@@ -174,7 +178,10 @@ impl<'a> Door<'a> {
             "/health/readiness/details" => Self::Details,
             "/metrics" | "/metrics/" => Self::Metrics,
             "/router/explain" => Self::Explain,
-            _ => Self::of_model(below),
+            _ => match Self::of_model(below) {
+                Self::Unknown if api::owns(path) => Self::Admin,
+                door => door,
+            },
         }
     }
 
@@ -210,6 +217,7 @@ struct Rooms {
     front_door: FrontDoor<Responder<Reliable<Routing<Upstream>>>>,
     pass_door: PassDoor,
     router: Router,
+    api: Api,
 }
 
 impl Doors {
@@ -234,11 +242,13 @@ impl Doors {
         let front_door = FrontDoor::new(gateway.live.clone(), answers, reporter.clone(), reason);
         let client = gateway.upstream.client().clone();
         let pass_door = PassDoor::new(gateway.live.clone(), client, reporter);
+        let api = Api::new(gateway.live.clone(), gateway.store.clone());
         Self(Arc::new(Rooms {
             gateway,
             front_door,
             pass_door,
             router,
+            api,
         }))
     }
 }
@@ -273,6 +283,9 @@ impl Rooms {
         if let Door::Call(route, model) = door {
             let model = model.map(percent_decoded);
             return self.front_door.serve(request, route, model).await;
+        }
+        if door == Door::Admin {
+            return self.api.serve(request).await;
         }
         if door == Door::Unknown {
             return if gateway.live.peek().api(request.uri().path()).is_some() {
@@ -317,7 +330,7 @@ impl Rooms {
                 openai::error(&Failure::Denied(Denial::AdminOnly))
             }
             Door::Decisions(call) => router::decisions(&self.router, &live, &percent_decoded(call)),
-            Door::Call(..) | Door::Explain | Door::Unknown => {
+            Door::Call(..) | Door::Explain | Door::Admin | Door::Unknown => {
                 openai::error(&Failure::Request(RequestFault::Route))
             }
         }
@@ -425,5 +438,14 @@ mod tests {
             Door::Unknown
         );
         assert_eq!(Door::of("/v1x/models"), Door::Unknown);
+        for path in [
+            "/key/generate",
+            "/v2/key/info",
+            "/v1/model/info",
+            "/openapi.json",
+            "/docs",
+        ] {
+            assert_eq!(Door::of(path), Door::Admin, "{path}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use support::process::{Process, Signal};
 use support::scene::{CHAT, Scene, saying, streaming};
-use support::{Client, Content, Ending, Reply, Upstream, gateway};
+use support::{Client, Content, Ending, Postgres, Reply, Upstream, gateway};
 
 const MASTER: &str = "sk-canary-master-6f1b22c9";
 const PROVIDER: &str = "sk-canary-provider-93ad77e0";
@@ -16,7 +16,7 @@ const CALLBACK: &str = "sk-lf-canary-callback-77";
 const STATIC: &str = "sk-canary-static-18cc03";
 const PROMPT: &str = "canary-prompt-do-not-keep";
 
-fn config(upstream: &Upstream) -> String {
+fn config(upstream: &Upstream, database: &str) -> String {
     format!(
         "model_list:
   - model_name: chat
@@ -37,7 +37,7 @@ router_settings:
   redis_password: {REDIS}
 general_settings:
   master_key: os.environ/TEST_MASTER
-  database_url: postgresql://user:{DATABASE}@127.0.0.1:5432/db
+  database_url: {database}
 environment_variables:
   LANGFUSE_SECRET_KEY: {CALLBACK}
 ",
@@ -114,7 +114,10 @@ async fn provoke(client: &Client, upstream: &Upstream, model: &str) {
 #[tokio::test]
 async fn no_secret_and_no_prompt_is_ever_told() {
     let upstream = Upstream::start().await;
-    let config_text = config(&upstream);
+    let server = Postgres::start().await;
+    // The server lets everybody in; that it does not need the password does not make it known.
+    let database = server.database().replacen('@', &format!(":{DATABASE}@"), 1);
+    let config_text = config(&upstream, &database);
     let gateway = gateway!()
         .config(&config_text)
         .env("TEST_MASTER", MASTER)
@@ -173,7 +176,10 @@ async fn no_command_tells_a_secret() {
     let upstream = Upstream::start().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.yaml");
-    let right = config(&upstream);
+    let right = config(
+        &upstream,
+        &format!("postgresql://user:{DATABASE}@127.0.0.1:5432/db"),
+    );
     let wrong = right
         .replace("redis_password", "redis_pasword")
         .replace("api_key: sk", "api_kye: sk");

@@ -1,5 +1,6 @@
-//! What runs here and how it does: health, metrics, decisions, the front page.
+//! What runs here and how it does: health, metrics, decisions, the front page; and the admin API.
 
+pub mod api;
 pub mod checks;
 pub mod health;
 pub mod metrics;

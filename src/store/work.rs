@@ -294,6 +294,16 @@ impl Work {
         Ok(())
     }
 
+    /// Makes everybody's spend in the running windows nothing; the sums over the rows stay.
+    pub async fn forget_spend(&mut self) -> Result<(), Fault> {
+        sqlx::query("UPDATE counter SET spend = 0")
+            .execute(&mut *self.transaction)
+            .await?;
+        self.note("spend", "all", None, None);
+        self.changes.push(Change::Everything);
+        Ok(())
+    }
+
     /// Says in which window a scope's spend is counted. A window that stays the same goes on.
     pub async fn set_period(
         &mut self,
@@ -426,7 +436,7 @@ impl Work {
         record: &T,
         before: Option<&T>,
     ) -> Result<(), Fault> {
-        let any: &dyn std::any::Any = record;
+        let any: &(dyn std::any::Any + Send + Sync) = record;
         if let Some(budget) = any.downcast_ref::<Budget>() {
             return self.set_windows_of_budget(budget).await;
         }
