@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use pointsman_routes::table::{Auth, Credential, Deployment, Protocol, Provider, 
 
 use super::BindFault;
 use super::environment::{Environment, fault};
+use super::google;
 use crate::wire::json;
 use crate::wire::route::Route;
 
@@ -68,6 +69,8 @@ pub enum Authority {
     None,
     /// By this header.
     Header(HeaderName, HeaderValue),
+    /// By a token of Google's.
+    Google(Arc<google::Tokens>),
 }
 
 enum Address {
@@ -108,7 +111,20 @@ impl Endpoint {
             None => environment.first(&provider.key_env),
         };
 
-        let base = base.map(|base| with_path(&base, &provider.path));
+        let mut secrets = Vec::new();
+        let options = options(deployment, environment, served, &mut secrets, faults);
+        let mut base = base.map(|base| with_path(&base, &provider.path));
+        let mut tokens = None;
+        if provider.protocol == Protocol::VertexAi && deployment.mock.is_none() {
+            let option = |name: &str| option_of(&options, name).map(str::to_owned);
+            match google::place(option, |name| environment.get(name), base.take()) {
+                Ok(place) => {
+                    base = Some(place.base);
+                    tokens = Some(place.tokens);
+                }
+                Err((name, what)) => faults.push(fault(&path(name), &what)),
+            }
+        }
         let address = if !served || deployment.mock.is_some() {
             Address::None
         } else if let Some(base) = &base {
@@ -118,6 +134,8 @@ impl Endpoint {
                     Address::None
                 },
             )
+        } else if provider.protocol == Protocol::VertexAi {
+            Address::None
         } else {
             let what = format!(
                 "provider `{}` has no address of its own: give one",
@@ -127,7 +145,7 @@ impl Endpoint {
             Address::None
         };
 
-        let mut secrets: Vec<String> = key.iter().cloned().collect();
+        secrets.extend(key.iter().cloned());
         let credential = key.and_then(|key| {
             let shown = credential(provider, &key);
             if shown.is_none() {
@@ -138,10 +156,11 @@ impl Endpoint {
             }
             shown
         });
-        let authority = credential.map_or(Authority::None, |(name, value)| {
-            Authority::Header(name, value)
-        });
-        let options = options(deployment, environment, served, &mut secrets, faults);
+        let authority = match (credential, tokens) {
+            (Some((name, value)), _) => Authority::Header(name, value),
+            (None, Some(tokens)) => Authority::Google(Arc::new(tokens)),
+            (None, None) => Authority::None,
+        };
         let organization = written(&deployment.organization, "organization", faults);
         let headers = headers(deployment, organization, environment, &mut secrets, faults);
 
@@ -205,8 +224,7 @@ impl Endpoint {
 
     /// An option of the file for the protocol, such as `aws_region_name`.
     pub fn option(&self, name: &str) -> Option<&str> {
-        let found = self.options.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| &**value)
+        option_of(&self.options, name)
     }
 
     /// The model's name as a JSON string; `model` is the name, filled.
@@ -287,6 +305,7 @@ const fn is_spoken(protocol: Protocol) -> bool {
             | Protocol::Azure
             | Protocol::Anthropic
             | Protocol::Gemini
+            | Protocol::VertexAi
             | Protocol::Cohere
             | Protocol::Ollama
             | Protocol::Voyage
@@ -317,6 +336,11 @@ fn in_path(model: &str) -> String {
         .remove(b'_')
         .remove(b'~');
     percent_encoding::utf8_percent_encode(model, PLAIN).to_string()
+}
+
+fn option_of<'a>(options: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let found = options.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| &**value)
 }
 
 /// The file's options for the protocol.

@@ -7,6 +7,7 @@
 pub mod api;
 mod endpoint;
 mod environment;
+pub mod google;
 mod master;
 
 use std::fmt;

@@ -1,18 +1,29 @@
 //! Shows a provider whose request it is.
 
-use http::Request;
+use http::{Request, header};
 
 use super::client::Pieces;
 use crate::live::{Authority, Endpoint};
 
 /// Puts into a request what shows whose it is, unless the file's own headers do. The last thing
 /// that is done to a request before it is sent.
-pub(super) fn show(request: &mut Request<Pieces>, endpoint: &Endpoint) {
+///
+/// An error says why that cannot be shown, and holds nothing secret.
+pub(super) async fn show(
+    request: &mut Request<Pieces>,
+    endpoint: &Endpoint,
+) -> Result<(), &'static str> {
     match &endpoint.authority {
         Authority::None => {}
         Authority::Header(name, value) => {
             let entry = request.headers_mut().entry(name.clone());
             entry.or_insert_with(|| value.clone());
         }
+        Authority::Google(tokens) => {
+            let token = tokens.shown().await.map_err(|none| none.0)?;
+            let entry = request.headers_mut().entry(header::AUTHORIZATION);
+            entry.or_insert(token);
+        }
     }
+    Ok(())
 }

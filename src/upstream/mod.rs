@@ -27,6 +27,7 @@ pub mod purpose;
 pub mod relay;
 mod silent;
 mod turns;
+pub mod vertex;
 pub mod voyage;
 
 use std::future::Future;
@@ -64,9 +65,10 @@ fn protocol_of(protocol: table::Protocol) -> Option<&'static dyn Protocol> {
         table::Protocol::Cohere => Some(&cohere::Cohere),
         table::Protocol::Ollama => Some(&ollama::Ollama),
         table::Protocol::OpenAi | table::Protocol::Azure => Some(&openai::chat::OpenAi),
+        table::Protocol::VertexAi => Some(&vertex::Vertex),
         table::Protocol::Voyage => Some(&voyage::Voyage),
         table::Protocol::Jina => Some(&jina::Jina),
-        table::Protocol::VertexAi | table::Protocol::Bedrock | table::Protocol::Other => None,
+        table::Protocol::Bedrock | table::Protocol::Other => None,
     }
 }
 
@@ -129,7 +131,12 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
     };
     // Pinned here, since the future is too large to be moved about.
     let answer = std::pin::pin!(async {
-        authority::show(&mut request, endpoint);
+        authority::show(&mut request, endpoint)
+            .await
+            .map_err(|what| {
+                let kind = UpstreamKind::Status(StatusCode::UNAUTHORIZED);
+                fault(attempt, kind, what)
+            })?;
         answer(client, attempt, request, (way, &model)).await
     });
     let answered = tokio::time::timeout(deadline, answer).await;

@@ -58,7 +58,7 @@ fn resource(model: &str) -> String {
 }
 
 /// A name as steps of a path.
-fn in_path(name: &str) -> String {
+pub(super) fn in_path(name: &str) -> String {
     const PLAIN: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')
@@ -122,10 +122,6 @@ impl Protocol for Gemini {
 }
 
 impl Protocol for OnVertex {
-    fn dialect(&self) -> Option<Dialect> {
-        Some(Dialect::Gemini)
-    }
-
     fn path(&self, task: Task, model: &str) -> Option<String> {
         let method = match task {
             Task::Embed => "predict",

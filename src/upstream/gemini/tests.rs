@@ -843,7 +843,7 @@ fn embeddings_are_asked_for_in_one_batch() {
     };
     assert_eq!(sent.unwrap(), json!({"requests": [one("a"), one("b")]}));
     let vertex = written(
-        "vertex_ai/text-embedding-005",
+        "gemini/text-embedding-005",
         Task::Embed,
         Params::default(),
         |ask| OnVertex.write_embed(ask, &embed),

@@ -124,17 +124,21 @@ mod tests {
         let endpoint = attempt.call.live.endpoint(attempt.deployment);
         let model = attempt.call.model_of(attempt.deployment);
         let mut request = prepare(&attempt, &model).unwrap().request;
-        authority::show(&mut request, endpoint);
+        waited(authority::show(&mut request, endpoint)).unwrap();
         let (head, body) = request.into_parts();
         let bytes = read(body);
         (head, String::from_utf8(bytes).unwrap())
     }
 
     fn read(body: Pieces) -> Vec<u8> {
+        waited(async { body.collect().await.unwrap().to_bytes().to_vec() })
+    }
+
+    fn waited<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
-        runtime.block_on(async { body.collect().await.unwrap().to_bytes().to_vec() })
+        runtime.block_on(future)
     }
 
     fn one(model: &str, more: &str) -> String {

@@ -16,6 +16,7 @@ pub mod reply;
 mod serve;
 mod shape;
 mod vectors;
+mod vertex;
 
 pub use answer::DATED;
 

@@ -4,7 +4,7 @@ use super::shape::{self, BATCH, COUNT, EMBED, GENERATE};
 use serde_json::Value;
 
 /// What is wrong with a request.
-pub(super) fn body(body: &Value, model: &str, method: &str) -> Vec<String> {
+pub(in super::super) fn body(body: &Value, model: &str, method: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     match method {
         "generateContent" | "streamGenerateContent" => {

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+pub(super) use check::body;
+
 /// The Gemini API.
 #[derive(Debug)]
 pub(super) struct Gemini;
