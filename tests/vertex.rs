@@ -93,13 +93,14 @@ async fn scene(credentials: &Path) -> Scene {
         )
     };
     let config = format!(
-        "model_list:\n{}{}router_settings:
+        "model_list:\n{}{}{}router_settings:
   num_retries: 0
 general_settings:
   master_key: os.environ/TEST_MASTER_KEY
 ",
         entry("gemini", "gemini-2.5-flash"),
         entry("claude", "claude-sonnet-4-5@20250929"),
+        entry("vectors", "text-embedding-005"),
     );
     let setup = support::scene::keyed(gateway!());
     let gateway = setup.config(&config).start().await;
@@ -197,6 +198,20 @@ async fn vertex_ai__anthropic_models() {
             .path
             .ends_with("/publishers/anthropic/models/claude-sonnet-4-5@20250929:rawPredict")
     );
+}
+
+#[tokio::test]
+async fn vertex_ai__embeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = scene(&account(folder.path())).await;
+    let body = json!({"model": "vectors", "input": ["a", "b"]});
+    let answer = scene.client.post("/v1/embeddings", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = answer.json();
+    assert_eq!(answer["data"][1]["embedding"], json!([0.5, -0.125, 0.25]));
+    assert_eq!(answer["usage"]["prompt_tokens"], 8);
+    let path = scene.upstream.only().path;
+    assert!(path.ends_with("/publishers/google/models/text-embedding-005:predict"));
 }
 
 /// A token endpoint that counts and gives out `token-1`, `token-2`, …, or refuses.
