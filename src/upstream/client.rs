@@ -16,12 +16,14 @@ use bytes::Bytes;
 use http::uri::Authority;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
+use pointsman_layers::BoxError;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use tokio::net::TcpStream;
@@ -151,8 +153,20 @@ impl SendError {
 /// A client that all deployments share. Follows no redirect. Clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    shared: Arc<Shared>,
+    way: Way,
 }
+
+/// Where requests go.
+#[derive(Clone)]
+enum Way {
+    Out(Arc<Shared>),
+    Within(Arc<Within>),
+}
+
+/// What answers within the process.
+type Within = dyn Fn(Request<Pieces>) -> Answering + Send + Sync;
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Given>, SendError>> + Send>>;
+type Given = UnsyncBoxBody<Bytes, BoxError>;
 
 struct Shared {
     connector: HttpsConnector<HttpConnector>,
@@ -212,7 +226,28 @@ impl Client {
             sweeper: OnceLock::new(),
         };
         Self {
-            shared: Arc::new(shared),
+            way: Way::Out(Arc::new(shared)),
+        }
+    }
+
+    /// A client whose requests stay within the process: `serve` answers each, and an error of its
+    /// body is a connection that breaks. For providers that are a part of the program, and for tests
+    /// without sockets.
+    pub fn within<F, B>(serve: impl Fn(Request<Pieces>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Response<B>, SendError>> + Send + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let serve = move |request| -> Answering {
+            let answer = serve(request);
+            Box::pin(async move {
+                let response = answer.await?;
+                Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+            })
+        };
+        Self {
+            way: Way::Within(Arc::new(serve)),
         }
     }
 
@@ -222,14 +257,18 @@ impl Client {
     /// A request that met a connection which had just been closed, and of which nothing was sent,
     /// is sent on another one.
     pub async fn send(&self, mut request: Request<Pieces>) -> Result<Response<Reply>, SendError> {
+        let shared = match &self.way {
+            Way::Out(shared) => shared,
+            Way::Within(serve) => return Ok(serve(request).await?.map(Reply::given)),
+        };
         let origin = prepare(&mut request)?;
-        let slot = self.shared.slot(&origin);
+        let slot = shared.slot(&origin);
         loop {
             let idle = slot.take().await;
             let reused = idle.is_some();
             let mut line = match idle {
                 Some(line) => line,
-                None => self.connect(&origin).await?,
+                None => shared.connect(&origin).await?,
             };
             match line.exchange(request).await {
                 Ok(response) => return Ok(response.map(|body| Reply::new(body, line, slot))),
@@ -240,10 +279,12 @@ impl Client {
             }
         }
     }
+}
 
-    async fn connect(&self, origin: &Origin) -> Result<Box<Line>, SendError> {
-        self.shared.sweeper.get_or_init(|| {
-            tokio::spawn(sweep(Arc::downgrade(&self.shared)));
+impl Shared {
+    async fn connect(self: &Arc<Self>, origin: &Origin) -> Result<Box<Line>, SendError> {
+        self.sweeper.get_or_init(|| {
+            tokio::spawn(sweep(Arc::downgrade(self)));
         });
         let scheme = if origin.tls { "https" } else { "http" };
         let uri = Uri::builder()
@@ -252,7 +293,7 @@ impl Client {
             .path_and_query("/")
             .build()
             .map_err(|_| SendError::Address)?;
-        let mut connector = self.shared.connector.clone();
+        let mut connector = self.connector.clone();
         let opening = async {
             let io = connector.ready().await?.call(uri).await?;
             Ok::<_, Box<dyn Error + Send + Sync>>(io)
@@ -391,64 +432,85 @@ impl Line {
 
 /// The body of an answer, which drives its connection and gives it back at its end.
 pub struct Reply {
-    body: Incoming,
-    line: Option<Box<Line>>,
-    slot: Arc<Slot>,
+    body: Source,
+    /// The connection, and where it goes then.
+    line: Option<(Box<Line>, Arc<Slot>)>,
+}
+
+enum Source {
+    Connection(Incoming),
+    Within(Given),
 }
 
 impl Reply {
     fn new(body: Incoming, line: Box<Line>, slot: Arc<Slot>) -> Self {
         Self {
-            body,
-            line: Some(line),
-            slot,
+            body: Source::Connection(body),
+            line: Some((line, slot)),
+        }
+    }
+
+    fn given(body: Given) -> Self {
+        Self {
+            body: Source::Within(body),
+            line: None,
         }
     }
 
     /// Keeps the connection for the next request, if it can take one.
     fn release(&mut self, cx: &mut Context<'_>) {
-        if let Some(mut line) = self.line.take()
+        if let Some((mut line, slot)) = self.line.take()
             && line.is_open(cx)
         {
-            self.slot.put(line);
+            slot.put(line);
         }
     }
 }
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let mut polled = Pin::new(&mut this.body).poll_frame(cx);
+        let body = match &mut this.body {
+            Source::Connection(body) => body,
+            Source::Within(body) => return Pin::new(body).poll_frame(cx),
+        };
+        let mut polled = Pin::new(&mut *body).poll_frame(cx);
         if polled.is_pending() {
-            if let Some(line) = &mut this.line {
+            if let Some((line, _)) = &mut this.line {
                 line.drive(cx);
             }
-            polled = Pin::new(&mut this.body).poll_frame(cx);
+            polled = Pin::new(&mut *body).poll_frame(cx);
         }
         let frame = ready!(polled);
-        if frame.is_none() || this.body.is_end_stream() {
+        if frame.is_none() || body.is_end_stream() {
             this.release(cx);
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Source::Connection(body) => body.is_end_stream(),
+            Source::Within(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Source::Connection(body) => body.size_hint(),
+            Source::Within(body) => body.size_hint(),
+        }
     }
 }
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reply").field(&self.body).finish()
+        f.debug_struct("Reply").finish_non_exhaustive()
     }
 }
