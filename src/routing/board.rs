@@ -215,10 +215,13 @@ impl Board {
         });
         let mut rows: Box<[Row]> = rows.collect();
         let single = ids().map(|(id, deployment)| {
+            // There is nothing to choose, but whether limits are kept goes by the strategy.
+            let group = routes.groups.get(usize::from(deployment.group.0));
+            let own = group.and_then(|group| group.strategy.as_ref());
             let mut row = Row::new(
                 &deployment.id,
                 vec![seat(id, deployment)],
-                &Strategy::SimpleShuffle,
+                own.unwrap_or(&routes.router.strategy),
                 &options,
                 last_resort,
             );

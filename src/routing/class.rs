@@ -93,6 +93,11 @@ impl Class {
         )
     }
 
+    /// Whether no work was done on the request, so that it counts against no limit of tokens.
+    pub const fn refuses(self) -> bool {
+        !matches!(self, Self::Timeout | Self::Malformed | Self::Cut)
+    }
+
     /// Whether asking again cannot help, so that it cools at once.
     pub const fn is_lasting(self) -> bool {
         matches!(self, Self::Authentication | Self::NotFound)

@@ -134,7 +134,8 @@ impl Rules {
     }
 
     /// Whether a deployment rests after a failure of this class, and how long: its own
-    /// `cooldown_time`, else what its provider asked for, else the router's; zero is not at all.
+    /// `cooldown_time`, else what its provider asked for, else the router's; zero is not at all. A
+    /// breaker has a time of its own, and not less than what the provider asked for.
     ///
     /// A pure function of its arguments.
     pub fn judge(
@@ -153,7 +154,7 @@ impl Rules {
             .filter(|asked| !asked.is_zero())
             .map(|asked| asked.min(LONGEST));
         let time = match (why, self.breaker) {
-            (Why::Consecutive, Some(breaker)) => breaker.open_for,
+            (Why::Consecutive, Some(breaker)) => breaker.open_for.max(asked.unwrap_or_default()),
             _ => place.own.or(asked).unwrap_or(self.cooldown),
         };
         (!time.is_zero()).then(|| Cooling {
@@ -163,14 +164,15 @@ impl Rules {
     }
 
     fn why(&self, tally: &Tally, class: Class, place: Place) -> Option<Why> {
-        if tally.probe {
-            return Some(Why::Probe);
-        }
+        // One that a breaker has put out of service rests for as long again.
         if self
             .breaker
             .is_some_and(|breaker| tally.row >= breaker.consecutive)
         {
             return Some(Why::Consecutive);
+        }
+        if tally.probe {
+            return Some(Why::Probe);
         }
         if let Some((allowed, of_class)) = self.allowed(class) {
             let count = if of_class {
@@ -420,6 +422,20 @@ mod tests {
         assert_eq!(
             judge(&rules, Tally { row: 4, ..tally }, Class::Server, ALONE),
             None
+        );
+        // A provider that asks for more gets it.
+        let asked = Some(seconds(400));
+        let cooling = rules.judge(&tally, Class::RateLimit, asked, ALONE, NOW);
+        assert_eq!(cooling.unwrap().until, NOW.plus(seconds(400)));
+        // It stays open for as long again when the request that tries it fails.
+        let probe = Tally {
+            row: 6,
+            probe: true,
+            ..tally
+        };
+        assert_eq!(
+            judge(&rules, probe, Class::Server, ALONE),
+            Some(Why::Consecutive)
         );
     }
 

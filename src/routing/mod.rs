@@ -52,7 +52,7 @@ use self::moment::{Clock, Draw};
 use self::queue::Queue;
 use self::record::{Decisions, Entry};
 pub use self::service::{Leg, Routing};
-use self::state::{Registry, Why};
+use self::state::Registry;
 use self::ticket::Booking;
 pub use self::ticket::{Ended, Ticket};
 pub use self::unavailable::unavailable;
@@ -286,6 +286,11 @@ impl Router {
         self.board(live).spend(deployment, cost, wall, now);
     }
 
+    /// The next random draw.
+    pub fn draw(&self) -> Draw {
+        self.0.draws.next()
+    }
+
     /// The decisions that are kept.
     pub fn decisions(&self) -> &Decisions {
         &self.0.decisions
@@ -311,7 +316,7 @@ impl Router {
         };
         let stats = board.stats(deployment);
         match time {
-            Some(time) => stats.cool(self.0.clock.now().plus(time), Why::Told),
+            Some(time) => stats.rest(self.0.clock.now().plus(time)),
             None => stats.restore(),
         }
         true

@@ -142,6 +142,68 @@ async fn tokens_are_reserved_and_then_settled() {
     busy(&pick(&router, &call).unwrap_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_broken_answer_took_stays_reserved_and_a_refusal_takes_nothing() {
+    let (router, call) = (Router::seeded(1), call(&["tpm: 100000"], ""));
+    let board = router.board(&call.live);
+    let used = || {
+        board
+            .stats(DeploymentId(0))
+            .quota()
+            .used(router.clock().now())[1]
+    };
+    for class in [Class::Timeout, Class::Malformed, Class::Cut] {
+        let before = used();
+        pick(&router, &call).unwrap().end(failed(class));
+        assert!(used() > before + 100, "{class:?}");
+    }
+    for class in [Class::RateLimit, Class::Server, Class::Connect] {
+        let before = used();
+        pick(&router, &call).unwrap().end(failed(class));
+        assert_eq!(used(), before, "{class:?}");
+    }
+    // A stream that has begun, however it fails.
+    let before = used();
+    let mut ticket = pick(&router, &call).unwrap();
+    ticket.answered();
+    ticket.end(failed(Class::Server));
+    assert!(used() > before + 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_asks_for_less_does_not_shorten_a_rest() {
+    let (router, call) = (Router::seeded(1), call(&["", ""], "cooldown_time: 5"));
+    let ask = Ask {
+        tried: [DeploymentId(1)].into_iter().collect(),
+        again: false,
+        ..Ask::first(call.target)
+    };
+    let [first, second] = [(), ()].map(|()| router.pick(&call, &ask).unwrap());
+    first.end(Ended::Failed {
+        class: Class::RateLimit,
+        retry_after: Some(seconds(60)),
+        usage: None,
+    });
+    second.end(failed(Class::RateLimit));
+    advance(seconds(59)).await;
+    assert!(matches!(health(&router, &call, 0), Health::Cooling(_)));
+    // An administrator's word is the last one.
+    assert!(router.rest(&call.live, "d0", Some(Duration::from_millis(10))));
+    advance(Duration::from_millis(10)).await;
+    assert_eq!(health(&router, &call, 0), Health::HalfOpen);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_called_by_its_id_keeps_the_limits_that_its_group_keeps() {
+    let strategy = "routing_strategy: usage-based-routing, enable_pre_call_checks: false";
+    let (router, call) = (Router::seeded(1), call(&["rpm: 2"], strategy));
+    let direct = Ask::first(pointsman_routes::table::Target::Deployment(DeploymentId(0)));
+    for _ in 0..2 {
+        router.pick(&call, &direct).unwrap().end(complete(5));
+    }
+    busy(&router.pick(&call, &direct).unwrap_err());
+}
+
 #[test]
 fn threads_together_never_exceed_the_limits() {
     let call = call(

@@ -164,7 +164,10 @@ impl Ticket {
                 retry_after,
                 usage,
             } => {
-                self.settle(Some(usage.unwrap_or_default()), now);
+                // Who refuses takes nothing. Who began to work may have taken all of it, and what is
+                // not known stays as reserved, so that no limit is overrun.
+                let refused = !self.answered && class.refuses();
+                self.settle(usage.or(refused.then(Usage::default)), now);
                 self.fail(class, retry_after, now)
             }
             Ended::Dropped => None,

@@ -250,9 +250,18 @@ impl Stats {
         Why::ALL.into_iter().find(|why| *why as u8 == code)
     }
 
-    /// Puts it out of service until then.
+    /// Puts it out of service until then, or for longer if it rests for longer already: of two
+    /// failures side by side the one that asks for less does not shorten the rest.
     pub fn cool(&self, until: Moment, why: Why) {
-        self.why.store(why as u8, Relaxed);
+        let before = self.until.fetch_max(until.0.max(1), AcqRel);
+        if before < until.0 {
+            self.why.store(why as u8, Relaxed);
+        }
+    }
+
+    /// Puts it out of service until then, however long it rests already.
+    pub fn rest(&self, until: Moment) {
+        self.why.store(Why::Told as u8, Relaxed);
         self.until.store(until.0.max(1), Release);
     }
 
