@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::response::Parts;
 use pointsman_layers::BoxError;
 use pointsman_layers::retry::{self, Attempt, Policy, Seen, Timing, Verdict};
-use pointsman_routes::table::{DeploymentId, Target};
+use pointsman_routes::table::{DeploymentId, Member, Target};
 use smallvec::SmallVec;
 
 use super::carry::Errand;
@@ -15,6 +15,7 @@ use super::class::{self, Again, Class};
 use super::{Noted, Notes};
 use crate::call::{Call, Left};
 use crate::error::{Failure, Rehearsal};
+use crate::routing::moment::Draw;
 use crate::routing::state::Health;
 use crate::routing::{Ask, Chosen, Router};
 
@@ -93,6 +94,8 @@ struct Course {
     level: Option<u32>,
     /// Attempts at it beyond the first.
     retries: u32,
+    /// Whether nobody of that `order` was asked yet.
+    unproven: bool,
     chain: Option<Chain>,
     /// Why the last attempt failed.
     class: Option<Class>,
@@ -193,6 +196,7 @@ impl Journey {
         };
         let kept = self.notes.clone();
         let mut noted = kept.lock();
+        noted.router.get_or_insert_with(|| self.router.clone());
         let course = self
             .course
             .get_or_insert_with(|| Box::new(Course::at(Arc::clone(&noted.call))));
@@ -203,6 +207,10 @@ impl Journey {
         };
         let failure = if let Some(before) = &before {
             noted.trail.retries = noted.trail.retries.saturating_sub(1);
+            if !course.again {
+                // It was meant for others and costs those who were asked none of theirs.
+                course.retries = course.retries.saturating_sub(1);
+            }
             before
         } else {
             course.note(failure, &mut noted);
@@ -226,19 +234,38 @@ impl Course {
             asked: SmallVec::new(),
             level: None,
             retries: 0,
+            unproven: false,
             chain: None,
             class: None,
             again: true,
         }
     }
 
-    /// Whom the next attempt may go to.
+    /// Whom the next attempt may go to. Those below the `order` that was gone on to are not gone
+    /// back to.
     fn ask(&self) -> Ask {
+        let below = self.level.filter(|_| self.again);
         Ask {
-            tried: self.asked.clone(),
-            again: self.again,
+            tried: match below {
+                Some(level) => self
+                    .members()
+                    .iter()
+                    .filter(|member| member.order < level)
+                    .map(|member| member.deployment)
+                    .collect(),
+                None => self.asked.clone(),
+            },
+            again: self.again && below.is_none(),
             last: !self.chain.as_ref().is_some_and(Chain::goes_on),
             ..Ask::first(self.call.target)
+        }
+    }
+
+    /// The members of the group at hand; none if it is a deployment.
+    fn members(&self) -> &[Member] {
+        match self.call.target {
+            Target::Group(group) => &self.call.live.routes().groups[usize::from(group.0)].members,
+            Target::Deployment(_) => &[],
         }
     }
 
@@ -274,6 +301,7 @@ impl Course {
                 .then(|| failure.to_string().into_boxed_str()),
         });
         if asked.is_some() {
+            self.unproven = false;
             noted.failed = Some(failure.clone());
         }
     }
@@ -327,6 +355,10 @@ impl Course {
                 noted,
             ));
         }
+        if self.unproven {
+            // Nobody of this `order` could be asked. Those of the ones before had their retries.
+            return None;
+        }
         let elsewhere = self.chain.as_ref().is_some_and(Chain::goes_on);
         let same = match class::again(class) {
             Again::Anybody => class != Class::RateLimit || !elsewhere,
@@ -336,7 +368,7 @@ impl Course {
         if !same || self.retries >= count {
             return None;
         }
-        let after = self.pause(failure);
+        let after = self.pause(failure, router.draw());
         let then = now.plus(after);
         let anybody = row
             .seats
@@ -386,7 +418,7 @@ impl Course {
 
     /// The time before those are asked again who were asked already: what the provider says, if it
     /// is not too long, else one that grows, and not less than the file says.
-    fn pause(&self, failure: &Failure) -> Duration {
+    fn pause(&self, failure: &Failure, draw: Draw) -> Duration {
         let told = match failure {
             Failure::Upstream(fault) => fault.told.after,
             _ => None,
@@ -401,17 +433,14 @@ impl Course {
         };
         let least = of_group.unwrap_or(routes.router.retry_after);
         let again = self.retries.saturating_add(1);
-        let pause = routes.router.backoff.pause(again, fastrand::f64());
+        let pause = routes.router.backoff.pause(again, draw.unit(0));
         pause.max(least)
     }
 
     /// Those of the next `order`, who stand in for the others as a fallback does, whatever the
     /// counts say.
     fn next_level(&mut self, noted: &mut Noted) -> Option<Verdict> {
-        let Target::Group(group) = self.call.target else {
-            return None;
-        };
-        let members = &self.call.live.routes().groups[usize::from(group.0)].members;
+        let members = self.members();
         let asked = |id: &DeploymentId| self.asked.contains(id);
         let reached = members
             .iter()
@@ -421,13 +450,15 @@ impl Course {
             .max()?;
         let above = members.iter().map(|member| member.order);
         let next = above.filter(|order| *order > reached).min()?;
+        let below = members.iter().filter(|member| member.order < next);
+        let passed: SmallVec<[DeploymentId; 4]> = below
+            .map(|member| member.deployment)
+            .filter(|id| !asked(id))
+            .collect();
+        self.asked.extend(passed);
         self.level = Some(next);
-        for member in members.iter().filter(|member| member.order < next) {
-            if !self.asked.contains(&member.deployment) {
-                self.asked.push(member.deployment);
-            }
-        }
         self.retries = 0;
+        self.unproven = true;
         self.again = false;
         noted.trail.retries += 1;
         Some(Verdict::Next {
@@ -453,6 +484,7 @@ impl Course {
             self.asked.clear();
             self.level = None;
             self.retries = 0;
+            self.unproven = false;
             self.again = true;
             noted.call = call;
             noted.failed = None;

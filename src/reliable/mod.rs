@@ -23,11 +23,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
 use pointsman_layers::BoxError;
 use pointsman_layers::retry::{self, Retry, RetryBudget, RetryLayer};
+use pointsman_routes::table::DeploymentId;
 use tower::{Layer, Service};
 
 use self::carry::{Carried, Carrier, Errand};
@@ -35,6 +35,7 @@ use self::journey::{Journey, Rules};
 use crate::call::{Answer, Call, Lost, Reached, Trail};
 use crate::error::{Failure, UpstreamKind};
 use crate::routing::{Leg, Router};
+use crate::upstream::fault_of;
 
 /// Retries for a thousand calls that ask again those who were asked already.
 const RETRY_SHARE: u16 = 200;
@@ -176,6 +177,8 @@ struct Noted {
     failed: Option<Failure>,
     /// The names of the groups that could stand in for the first.
     fallbacks: Vec<String>,
+    /// Who knows whom the attempts went to; there once one has failed.
+    router: Option<Router>,
 }
 
 impl Notes {
@@ -185,6 +188,7 @@ impl Notes {
             trail: Trail::default(),
             failed: None,
             fallbacks: Vec::new(),
+            router: None,
         })))
     }
 
@@ -209,13 +213,35 @@ impl Noted {
             }
             Some(Ok(failure)) => *failure,
             // The time of all attempts ran out in the last one.
-            Some(Err(error)) if error.is::<retry::TimedOut>() => {
-                let whole = self.call.live.routes().settings.request_timeout;
-                timed_out(self.failed.take(), whole)
-            }
+            Some(Err(error)) if error.is::<retry::TimedOut>() => self.timed_out(),
             Some(Err(_)) | None => Failure::Internal,
         };
         self.named(failure)
+    }
+
+    /// That all time is over, told of the deployment that was being asked.
+    fn timed_out(&self) -> Failure {
+        let call = &self.call;
+        let whole = call.live.routes().settings.request_timeout;
+        let before = match &self.failed {
+            Some(Failure::Upstream(fault)) => Some(fault.asked),
+            _ => None,
+        };
+        match self.asked_last().or(before) {
+            Some(id) => fault_of(call, id, UpstreamKind::Timeout(whole), ""),
+            None => Failure::Internal,
+        }
+    }
+
+    /// The deployment that the last decision for the call chose.
+    fn asked_last(&self) -> Option<DeploymentId> {
+        let router = self.router.as_ref()?;
+        let decision = router.decisions().of_call(self.call.id.as_bytes()).pop()?;
+        let board = router.board(&self.call.live);
+        let here = decision.generation == board.generation && decision.target == self.call.target;
+        let chosen = decision.sheet.chosen.filter(|_| here)?;
+        let seat = board.row(decision.target).seats.get(usize::from(chosen))?;
+        Some(seat.deployment)
     }
 
     /// With the names of the group that was asked for and of its fallbacks.
@@ -235,16 +261,5 @@ impl Noted {
             _ => {}
         }
         failure
-    }
-}
-
-fn timed_out(failed: Option<Failure>, whole: Duration) -> Failure {
-    match failed {
-        Some(Failure::Upstream(mut fault)) => {
-            fault.kind = UpstreamKind::Timeout(whole);
-            Failure::Upstream(fault)
-        }
-        Some(failure) => failure,
-        None => Failure::Internal,
     }
 }

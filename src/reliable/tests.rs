@@ -370,6 +370,22 @@ async fn the_time_of_all_attempts_has_an_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_that_runs_out_at_a_fallback_is_told_of_who_was_asked_there() {
+    let groups = [("a", "a1"), ("b", "b1"), ("b", "b2")];
+    let more = "router_settings: {num_retries: 0, fallbacks: [{a: [b]}]}\n\
+                litellm_settings: {request_timeout: 10}\n";
+    let slow: &[Fate] = &[Fate::Slow(100)];
+    let script = Script::new([("a1", DOWN), ("b1", slow), ("b2", slow)]);
+    let lost = ask(&file(&groups, more), "", &script).await.unwrap_err();
+    assert_eq!(lost.failure.status(), 408);
+    let Failure::Upstream(fault) = &lost.failure else {
+        panic!("{}", lost.failure);
+    };
+    assert_eq!(fault.deployment, script.asked()[1]);
+    assert_eq!(fault.group, "a");
+}
+
+#[tokio::test(start_paused = true)]
 async fn fallbacks_are_tried_in_turn_and_none_twice() {
     let groups = [("a", "a1"), ("b", "b1"), ("c", "c1"), ("d", "d1")];
     let more = "router_settings:\n  num_retries: 0\n  fallbacks: [{a: [b, c]}, {b: [a, c]}, \
@@ -528,6 +544,51 @@ async fn each_order_of_a_group_is_tried_before_its_fallbacks() {
         .await
         .unwrap_err();
     assert_eq!(script.asked()[2..4], ["a3", "a4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_was_gone_on_from_is_not_gone_back_to() {
+    let one = |id: &str, order: u32| {
+        format!(
+            "- model_name: a\n  litellm_params: {{model: openai/m, api_key: os.environ/KEY, order: \
+             {order}}}\n  model_info: {{id: {id}}}\n"
+        )
+    };
+    let text = format!("model_list:\n{}{}", one("a1", 1), one("a2", 2));
+    let script = Script::new([("a1", &[Fate::Status(400)]), ("a2", DOWN)]);
+    let members = r#","num_retries":2"#;
+    ask(&text, members, &script).await.unwrap_err();
+    assert_eq!(script.asked(), ["a1", "a2", "a2", "a2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_of_which_nobody_can_be_asked_grants_no_retries_of_the_one_before() {
+    let one = |id: &str, order: u32, more: &str| {
+        format!(
+            "- model_name: a\n  litellm_params: {{model: openai/m, api_key: os.environ/KEY, order: \
+             {order}{more}}}\n  model_info: {{id: {id}}}\n"
+        )
+    };
+    let text = format!(
+        "model_list:\n{}{}{}",
+        one("a1", 1, ", region_name: us"),
+        one("a2", 2, ", region_name: eu"),
+        one("a3", 3, ", region_name: us")
+    );
+    let script = Script::new([("a1", DOWN), ("a3", DOWN)]);
+    let members = r#","allowed_model_region":"us","num_retries":2"#;
+    ask(&text, members, &script).await.unwrap_err();
+    let asked = script.asked();
+    let of = |id: &str| asked.iter().filter(|one| *one == id).count();
+    assert!(of("a1") <= 3 && of("a3") <= 3, "{asked:?}");
+    let text = format!(
+        "model_list:\n{}{}",
+        one("a1", 1, ", region_name: us"),
+        one("a2", 2, ", region_name: eu")
+    );
+    let script = Script::new([("a1", DOWN)]);
+    ask(&text, members, &script).await.unwrap_err();
+    assert_eq!(script.asked(), ["a1", "a1", "a1"]);
 }
 
 #[tokio::test(start_paused = true)]
