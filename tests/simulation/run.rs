@@ -1,0 +1,226 @@
+//! One run: the gateway's own journey from the front door on, over the fake upstream, on paused time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use fastrand::Rng;
+use pointsman::call::{Answer, Call, Lost, Reached};
+use pointsman::error::Failure;
+use pointsman::ingress::front::FrontDoor;
+use pointsman::ingress::respond::Responder;
+use pointsman::live::{Handle, Live};
+use pointsman::reliable::{Reliable, class};
+use pointsman::routing::{Leg, Router, Routing};
+use pointsman::spend::report::Reporter;
+use pointsman::upstream::Relay;
+use pointsman_routes::Table;
+use pointsman_routes::diagnostic::Severity;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tower::Service;
+
+use super::books::Books;
+use super::caller::{Wish, ask};
+use super::plan::{FAULTS_END, Plan, millis, one_in};
+use super::provider::Provider;
+
+/// The front door of a run.
+pub(crate) type Door = Arc<FrontDoor<Responder<Calls>>>;
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) digest: u64,
+    pub(crate) came: usize,
+    pub(crate) attempts: u32,
+    pub(crate) answered: u32,
+    pub(crate) lost: u32,
+    pub(crate) broken_streams: u32,
+    pub(crate) probes: u32,
+    pub(crate) refused_in_vain: u32,
+}
+
+/// Makes a run of so many calls. Panics if a promise was broken, with what it takes to see it again.
+pub(crate) fn run(plan: Plan, calls: usize) -> (Sum, Vec<u64>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let plan = Arc::new(plan);
+    let books = runtime.block_on(drive(Arc::clone(&plan), calls));
+    let kept = books.lock();
+    if let Some(what) = kept.broken() {
+        panic!(
+            "{what}\nconfig:\n{}faults: {:?}\nSIMULATION_SEED={} cargo test --test simulation",
+            plan.config, plan.faults, plan.seed
+        );
+    }
+    let sum = Sum {
+        digest: kept.digest(),
+        came: kept.came(),
+        attempts: kept.attempts,
+        answered: kept.answered,
+        lost: kept.lost,
+        broken_streams: kept.broken_streams,
+        probes: kept.probes,
+        refused_in_vain: kept.refused_in_vain,
+    };
+    (sum, kept.shares())
+}
+
+async fn drive(plan: Arc<Plan>, calls: usize) -> Books {
+    let handle = Handle::new(live(&plan.config));
+    let router = Router::seeded(plan.seed);
+    let books = Books::new(Arc::clone(&plan), router.clone(), handle.load());
+    let door = door(&plan, &handle, &router, &books);
+    let mut rng = Rng::with_seed(plan.seed ^ 0x51ed_270b);
+    let mut callers = JoinSet::new();
+    let quiet = plan.faults.iter().all(Vec::is_empty);
+    let send = |callers: &mut JoinSet<()>, wish: Wish| {
+        let call = books.lock().comes(wish.clone());
+        callers.spawn(ask(Arc::clone(&door), books.clone(), call, wish));
+    };
+    for _ in 0..calls {
+        let wish = if plan.groups.len() == 1 && quiet {
+            Wish::plain("g0")
+        } else {
+            Wish::drawn(&mut rng, &plan)
+        };
+        send(&mut callers, wish);
+        // Some come together.
+        if !one_in(&mut rng, 4) {
+            sleep(millis(rng.u64(..=plan.pace * 2))).await;
+        }
+        if one_in(&mut rng, 200) {
+            handle.store(live(&plan.config));
+            books.lock().reloaded(handle.load());
+        }
+    }
+    while callers.join_next().await.is_some() {}
+    // When every fault is over and everybody has rested, every group answers again.
+    sleep(millis(FAULTS_END) + millis(3_700_000)).await;
+    for group in &plan.groups {
+        for _ in 0..2 {
+            let wish = Wish::plain(&group.name);
+            let (before, can) = {
+                let kept = books.lock();
+                (kept.lost, kept.can_answer(&wish))
+            };
+            send(&mut callers, wish);
+            callers.join_next().await;
+            let mut kept = books.lock();
+            if can && kept.lost > before {
+                let call = kept.came() - 1;
+                kept.breaks(Some(call), &format!("{} does not come back", group.name));
+            }
+        }
+    }
+    books.lock().close();
+    books
+}
+
+fn live(config: &str) -> Live {
+    let outcome = pointsman_routes::load("simulation.yaml", config);
+    let Some(loaded) = outcome.loaded else {
+        let each = outcome.diagnostics.iter();
+        let errors = each.filter(|one| one.severity == Severity::Error);
+        let errors: Vec<String> = errors.map(ToString::to_string).collect();
+        panic!("{}\n{config}", errors.join("\n"));
+    };
+    let env = |name: &str| (name == "KEY").then(|| "sk-simulation".to_owned());
+    let table = Table::loaded(loaded.routes);
+    Live::bind(table, &loaded.literals, &env, "simulation.yaml".to_owned()).expect("a bound table")
+}
+
+fn door(plan: &Arc<Plan>, handle: &Handle, router: &Router, books: &Books) -> Door {
+    let provider = Provider::new(plan, books);
+    let legs = Legs {
+        inner: Routing::new(router.clone(), provider),
+        books: books.clone(),
+    };
+    let calls = Calls {
+        inner: Reliable::new(router.clone(), legs),
+        books: books.clone(),
+    };
+    let reporter = Reporter::silent();
+    let responder = Responder::new(calls, reporter.clone());
+    Arc::new(FrontDoor::new(handle.clone(), responder, reporter, |_| {
+        Failure::Internal
+    }))
+}
+
+/// Writes each leg into the books.
+#[derive(Clone, Debug)]
+pub(crate) struct Legs {
+    inner: Routing<Provider>,
+    books: Books,
+}
+
+impl Service<Leg> for Legs {
+    type Response = Answer<Relay>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer<Relay>, Failure>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        Service::<Leg>::poll_ready(&mut self.inner, cx)
+    }
+
+    fn call(&mut self, leg: Leg) -> Self::Future {
+        let call = Arc::clone(&leg.call);
+        let paid = leg.ask.again && !leg.ask.tried.is_empty();
+        self.books.lock().leg_begins(&call, paid);
+        let asked = self.inner.call(leg);
+        let books = self.books.clone();
+        Box::pin(async move {
+            let result = asked.await;
+            if let Err(failure) = &result {
+                let failed = match failure {
+                    Failure::Upstream(fault) => {
+                        class::of(failure).map(|class| (fault.asked, class))
+                    }
+                    _ => None,
+                };
+                books.lock().leg_failed(&call, failed);
+            }
+            result
+        })
+    }
+}
+
+/// Writes what came of each call into the books.
+#[derive(Clone, Debug)]
+pub(crate) struct Calls {
+    inner: Reliable<Legs>,
+    books: Books,
+}
+
+impl Service<Arc<Call>> for Calls {
+    type Response = Reached<Relay>;
+    type Error = Box<Lost>;
+    type Future = Pin<Box<dyn Future<Output = Result<Reached<Relay>, Box<Lost>>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Lost>>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Arc<Call>) -> Self::Future {
+        let asked = self.inner.call(call);
+        let books = self.books.clone();
+        Box::pin(async move {
+            let result = asked.await;
+            let mut kept = books.lock();
+            match &result {
+                Ok(reached) => kept.reached(&reached.call),
+                Err(lost) => {
+                    let internal = matches!(lost.failure, Failure::Internal);
+                    kept.lost(&lost.call, internal);
+                }
+            }
+            drop(kept);
+            result
+        })
+    }
+}
