@@ -39,8 +39,10 @@ fn weather() -> Value {
 }
 
 fn with(mut body: Value, members: Value) -> Value {
-    for (name, value) in members.as_object().unwrap() {
-        body[name] = value.clone();
+    if let Value::Object(members) = members {
+        for (name, value) in members {
+            body[name] = value;
+        }
     }
     body
 }
@@ -57,7 +59,7 @@ async fn chunks(scene: &Scene, body: &Value) -> Vec<Value> {
     assert_eq!(events.pop().as_deref(), Some("[DONE]"));
     events
         .iter()
-        .map(|event| serde_json::from_str(event).unwrap())
+        .map(|event| serde_json::from_str(event).expect("a chunk"))
         .collect()
 }
 

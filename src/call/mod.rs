@@ -300,7 +300,9 @@ pub(crate) mod example {
                     .collect::<String>()
             )
         };
-        let env = |name: &str| (!name.contains("BASE")).then(|| "sk-secret".to_owned());
+        let addresses = ["BASE", "ENDPOINT", "REGION"];
+        let is_address = |name: &str| addresses.iter().any(|word| name.contains(word));
+        let env = |name: &str| (!is_address(name)).then(|| "sk-secret".to_owned());
         let table = Table::loaded(loaded.routes);
         let live = Live::bind(table, &loaded.literals, &env, "test.yaml".to_owned()).unwrap();
         let body = Bytes::copy_from_slice(body.as_bytes());

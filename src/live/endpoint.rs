@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use pointsman_routes::table::{Auth, Credential, Deployment, Protocol, Provider, Routes, Value};
 
 use super::BindFault;
+use super::aws;
 use super::environment::{Environment, fault};
 use super::google;
 use crate::wire::json;
@@ -71,6 +72,8 @@ pub enum Authority {
     Header(HeaderName, HeaderValue),
     /// By a token of Google's.
     Google(Arc<google::Tokens>),
+    /// By a signature of the request.
+    Aws(Arc<aws::Signer>),
 }
 
 enum Address {
@@ -100,23 +103,38 @@ impl Endpoint {
                 .as_ref()
                 .and_then(|value| environment.value(value, &path(key), faults))
         };
+        let mut secrets = Vec::new();
+        let options = options(deployment, environment, served, &mut secrets, faults);
+        let option = |name: &str| option_of(&options, name).map(str::to_owned);
+        let at_aws = provider.protocol == Protocol::Bedrock;
+        let region = at_aws.then(|| {
+            let named = option_of(&options, "aws_region_name");
+            aws::region(named, &deployment.model, |name| environment.get(name))
+        });
         let base = written(&deployment.api_base, "api_base", faults)
+            .or_else(|| option("aws_bedrock_runtime_endpoint"))
             .or_else(|| environment.first(&provider.base_env))
-            .or_else(|| provider.base_url.as_deref().map(str::to_owned));
+            .or_else(|| provider.base_url.as_deref().map(str::to_owned))
+            .or_else(|| region.as_deref().map(aws::base));
         let version = written(&deployment.api_version, "api_version", faults)
             .or_else(|| environment.get("AZURE_API_VERSION"))
             .unwrap_or_else(|| AZURE_API_VERSION.to_owned());
         let key = match &deployment.api_key {
             Some(secret) => environment.secret(secret, &path("api_key"), faults),
+            // Who names other credentials does not mean the environment's key.
+            None if at_aws
+                && option("aws_access_key_id")
+                    .or(option("aws_role_name"))
+                    .is_some() =>
+            {
+                None
+            }
             None => environment.first(&provider.key_env),
         };
 
-        let mut secrets = Vec::new();
-        let options = options(deployment, environment, served, &mut secrets, faults);
         let mut base = base.map(|base| with_path(&base, &provider.path));
         let mut tokens = None;
         if provider.protocol == Protocol::VertexAi && deployment.mock.is_none() {
-            let option = |name: &str| option_of(&options, name).map(str::to_owned);
             match google::place(option, |name| environment.get(name), base.take()) {
                 Ok(place) => {
                     base = Some(place.base);
@@ -156,10 +174,13 @@ impl Endpoint {
             }
             shown
         });
-        let authority = match (credential, tokens) {
-            (Some((name, value)), _) => Authority::Header(name, value),
-            (None, Some(tokens)) => Authority::Google(Arc::new(tokens)),
-            (None, None) => Authority::None,
+        let authority = match (credential, tokens, region) {
+            (Some((name, value)), ..) => Authority::Header(name, value),
+            (None, Some(tokens), _) => Authority::Google(Arc::new(tokens)),
+            (None, None, Some(region)) => {
+                Authority::Aws(Arc::new(aws::Signer::new(region, option)))
+            }
+            (None, None, None) => Authority::None,
         };
         let organization = written(&deployment.organization, "organization", faults);
         let headers = headers(deployment, organization, environment, &mut secrets, faults);
@@ -304,6 +325,7 @@ const fn is_spoken(protocol: Protocol) -> bool {
         Protocol::OpenAi
             | Protocol::Azure
             | Protocol::Anthropic
+            | Protocol::Bedrock
             | Protocol::Gemini
             | Protocol::VertexAi
             | Protocol::Cohere

@@ -5,6 +5,7 @@
 //! it to its end, and an override is a new `Live` put in its place in one store.
 
 pub mod api;
+pub mod aws;
 mod endpoint;
 mod environment;
 pub mod google;

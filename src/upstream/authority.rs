@@ -24,6 +24,12 @@ pub(super) async fn show(
             let entry = request.headers_mut().entry(header::AUTHORIZATION);
             entry.or_insert(token);
         }
+        Authority::Aws(signer) => {
+            let body = request.body().joined();
+            let body = body.ok_or("A body that comes from elsewhere cannot be signed.")?;
+            let done = signer.sign(request, &body).await;
+            done.map_err(|unsigned| unsigned.0)?;
+        }
     }
     Ok(())
 }

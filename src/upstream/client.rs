@@ -62,6 +62,18 @@ impl Pieces {
     pub fn flowing(body: UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>) -> Self {
         Self(Kind::Flowing(body))
     }
+
+    /// What is left of them in one; `None` if the body comes from elsewhere. Copies only if there
+    /// are several.
+    pub(super) fn joined(&self) -> Option<Bytes> {
+        let Kind::Held { pieces, next } = &self.0 else {
+            return None;
+        };
+        Some(match &pieces[*next..] {
+            [one] => one.clone(),
+            several => Bytes::from(several.concat()),
+        })
+    }
 }
 
 impl Body for Pieces {

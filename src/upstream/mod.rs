@@ -6,6 +6,7 @@
 
 pub mod anthropic;
 mod authority;
+pub mod bedrock;
 pub mod client;
 pub mod cohere;
 pub mod documents;
@@ -61,6 +62,7 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 fn protocol_of(protocol: table::Protocol) -> Option<&'static dyn Protocol> {
     match protocol {
         table::Protocol::Anthropic => Some(&anthropic::Anthropic),
+        table::Protocol::Bedrock => Some(&bedrock::Bedrock),
         table::Protocol::Gemini => Some(&gemini::Gemini),
         table::Protocol::Cohere => Some(&cohere::Cohere),
         table::Protocol::Ollama => Some(&ollama::Ollama),
@@ -68,7 +70,7 @@ fn protocol_of(protocol: table::Protocol) -> Option<&'static dyn Protocol> {
         table::Protocol::VertexAi => Some(&vertex::Vertex),
         table::Protocol::Voyage => Some(&voyage::Voyage),
         table::Protocol::Jina => Some(&jina::Jina),
-        table::Protocol::Bedrock | table::Protocol::Other => None,
+        table::Protocol::Other => None,
     }
 }
 

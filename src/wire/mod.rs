@@ -1,6 +1,8 @@
 //! The shapes of the public protocols: data only, no decisions.
 
 pub mod anthropic;
+pub mod bedrock;
+pub mod converse;
 pub mod gemini;
 pub mod json;
 pub mod limits;

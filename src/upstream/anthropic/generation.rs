@@ -11,6 +11,9 @@ pub(crate) struct Generation(u8, u8);
 const NEWEST: Generation = Generation(u8::MAX, 0);
 
 impl Generation {
+    /// A model of somebody else's, of which no more is known than that it samples.
+    pub(crate) const PLAIN: Self = Self(0, 0);
+
     /// Reads it out of `claude-opus-4-5-20251101`, `anthropic.claude-3-5-sonnet-20241022-v2:0`,
     /// `claude-sonnet-4@20250514` and their like.
     pub(crate) fn of(model: &str) -> Self {

@@ -7,6 +7,7 @@ mod blocks;
 mod generation;
 mod request;
 mod response;
+mod sampling;
 mod schema;
 pub mod stream;
 #[cfg(test)]
@@ -15,15 +16,20 @@ mod thought;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
-pub(crate) use self::request::{Host, write};
-pub(crate) use self::response::read;
+pub(crate) use self::generation::Generation;
+pub(crate) use self::request::{Host, any_object, object, write};
+pub(crate) use self::response::{finish, kind as refusal, read};
+pub(crate) use self::sampling::Sampling;
+pub(crate) use self::schema::subset;
+pub(crate) use self::stream::Reader;
+pub(crate) use self::thought::Thinks;
 use crate::call::{Dialect, chat};
 use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
 use crate::wire::anthropic;
 
 /// The function that gives an answer its form where the model cannot be held to a schema, by
 /// LiteLLM's name. What it is called with is the answer.
-const JSON_TOOL: &str = "json_tool_call";
+pub(crate) const JSON_TOOL: &str = "json_tool_call";
 
 /// Anthropic's protocol.
 #[derive(Clone, Copy, Debug, Default)]

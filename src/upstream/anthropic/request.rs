@@ -9,17 +9,18 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::HeaderValue;
 use pointsman_routes::table::Facts;
-use serde_json::{Number, Value, json};
+use serde_json::{Value, json};
 
 use super::betas::{self, Betas};
 use super::blocks::{self, Blocks};
 use super::generation::Generation;
+use super::sampling::Sampling;
 use super::thought::{self, Thinks};
 use super::{JSON_TOOL, schema};
 use crate::call::Dialect;
 use crate::call::chat::{Format, Function, Request, Tool, ToolChoice};
 use crate::upstream::extras;
-use crate::upstream::protocol::{Ask, Params, Task, Unfit, Written};
+use crate::upstream::protocol::{Ask, Task, Unfit, Written};
 use crate::upstream::turns::{Manner, Turns};
 use crate::wire::anthropic::{self, Metadata};
 
@@ -253,10 +254,7 @@ impl<'a> Writer<'a> {
         let chat = self.chat;
         let (schema, description) = match &chat.format {
             None | Some(Format::Text) => return Ok(false),
-            Some(Format::Object) => {
-                let any = json!({"type": "object", "additionalProperties": true, "properties": {}});
-                (Cow::Owned(any), None)
-            }
+            Some(Format::Object) => (Cow::Owned(any_object()), None),
             Some(Format::Schema { schema, .. }) if self.keeps_schemas() => {
                 let format = json!({"type": "json_schema", "schema": schema::subset(schema)});
                 self.configure("format", format);
@@ -322,64 +320,27 @@ impl<'a> Writer<'a> {
     }
 
     fn sampling(&mut self, thinks: &Thinks<'_>) -> Result<(), Unfit> {
-        let chat = self.chat;
-        let free = self.generation.samples();
-        if let Some(temperature) = &chat.temperature {
-            let value = temperature.as_f64().unwrap_or(1.0);
-            let is_one = (value - 1.0).abs() < f64::EPSILON;
-            if (!free || thinks.on()) && !is_one {
-                self.lacks("temperature")?;
-            } else if value > 1.0 {
-                self.cap_temperature()?;
-            } else if free {
-                self.body.temperature = Some(Cow::Borrowed(temperature));
-            }
-        }
-        if let Some(top_p) = &chat.top_p {
-            let value = top_p.as_f64().unwrap_or(1.0);
-            let fits = free
-                && (!thinks.on() || value >= 0.95)
-                && (self.body.temperature.is_none() || self.generation.samples_by_both());
-            if fits {
-                self.body.top_p = Some(top_p);
-            } else if value < 1.0 {
-                self.lacks("top_p")?;
-            }
-        }
-        if chat.top_k.is_some() {
-            if free && !thinks.on() {
-                self.body.top_k = chat.top_k;
-            } else {
-                self.lacks("top_k")?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Anthropic's temperatures end at 1.
-    fn cap_temperature(&mut self) -> Result<(), Unfit> {
-        let Params { drop, mend, .. } = self.ask.params;
-        if !drop && !mend {
-            return Err(Unfit {
-                droppable: true,
-                ..Unfit::new(Some("temperature"), "takes temperatures from 0 to 1")
-            });
-        }
-        self.dropped.push("temperature");
-        self.body.temperature = Some(Cow::Owned(Number::from(1)));
+        let asked = Sampling::of(self.chat, &self.ask.params, &mut self.dropped)?;
+        let Sampling {
+            temperature,
+            top_p,
+            top_k,
+            stop_sequences,
+        } = asked.narrowed(
+            self.generation,
+            thinks.on(),
+            &self.ask.params,
+            &mut self.dropped,
+        )?;
+        self.body.temperature = temperature;
+        self.body.top_p = top_p;
+        self.body.top_k = top_k;
+        self.body.stop_sequences = stop_sequences;
         Ok(())
     }
 
     fn others(&mut self) -> Result<(), Unfit> {
         let chat = self.chat;
-        for stop in &chat.stop {
-            // Anthropic refuses those that are only blank.
-            if stop.trim().is_empty() {
-                self.lacks("stop")?;
-            } else {
-                self.body.stop_sequences.push(stop);
-            }
-        }
         if self.body.metadata.is_none() {
             self.body.metadata = metadata(chat.user.as_deref());
         }
@@ -391,20 +352,6 @@ impl<'a> Writer<'a> {
             }
             None | Some("auto" | "default") => {}
             Some(_) => self.lacks("service_tier")?,
-        }
-        let zero =
-            |number: &Option<Number>| number.as_ref().is_none_or(|n| n.as_f64() == Some(0.0));
-        for (name, absent) in [
-            ("n", chat.n.is_none_or(|n| n == 1)),
-            ("seed", chat.seed.is_none()),
-            ("presence_penalty", zero(&chat.presence_penalty)),
-            ("frequency_penalty", zero(&chat.frequency_penalty)),
-            ("logprobs", chat.logprobs != Some(true)),
-            ("top_logprobs", chat.top_logprobs.is_none_or(|n| n == 0)),
-        ] {
-            if !absent {
-                self.lacks(name)?;
-            }
         }
         Ok(())
     }
@@ -438,7 +385,7 @@ fn metadata(user: Option<&str>) -> Option<Metadata<'_>> {
 }
 
 /// A schema that says that it is an object's.
-fn object(schema: Cow<'_, Value>) -> Cow<'_, Value> {
+pub(crate) fn object(schema: Cow<'_, Value>) -> Cow<'_, Value> {
     if schema.get("type").is_some() {
         return schema;
     }
@@ -451,6 +398,11 @@ fn object(schema: Cow<'_, Value>) -> Cow<'_, Value> {
         schema["properties"] = json!({});
     }
     Cow::Owned(schema)
+}
+
+/// The schema of any object.
+pub(crate) fn any_object() -> Value {
+    json!({"type": "object", "additionalProperties": true, "properties": {}})
 }
 
 /// The tool that LiteLLM gives to who has none.

@@ -170,7 +170,7 @@ pub(super) fn annotation(source: &Value, from: usize, to: usize) -> Option<Value
 }
 
 /// Why a message ends. `formed`: it called nothing but the tool that gives it its form.
-pub(super) fn finish(why: &str, formed: bool) -> Finish {
+pub(crate) fn finish(why: &str, formed: bool) -> Finish {
     match why {
         "end_turn" => Finish::Stop,
         "stop_sequence" => Finish::StopSequence,

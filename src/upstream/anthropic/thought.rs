@@ -14,11 +14,11 @@ const LEAST: u64 = 1024;
 
 /// How a request thinks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Thinks<'a> {
+pub(crate) struct Thinks<'a> {
     how: How<'a>,
     display: Option<&'static str>,
     /// For `output_config`.
-    pub(super) effort: Option<&'static str>,
+    pub(crate) effort: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +41,7 @@ pub(super) fn nothing() -> Reasoning {
 
 impl<'a> Thinks<'a> {
     /// Anthropic's own member, as it came.
-    pub(super) fn given(thinking: &'a Value) -> Self {
+    pub(crate) fn given(thinking: &'a Value) -> Self {
         Self {
             how: How::Given(thinking),
             ..Self::default()
@@ -50,7 +50,7 @@ impl<'a> Thinks<'a> {
 
     /// What was asked for, as far as this generation takes it. A budget made of an effort gives way
     /// to the length of the answer; where that leaves none, the model does not think.
-    pub(super) fn asked(
+    pub(crate) fn asked(
         reasoning: &Reasoning,
         generation: Generation,
         max_tokens: Option<u64>,
@@ -90,7 +90,7 @@ impl<'a> Thinks<'a> {
     }
 
     /// Whether the model thinks.
-    pub(super) fn on(&self) -> bool {
+    pub(crate) fn on(&self) -> bool {
         match self.how {
             How::Unsaid | How::Off => false,
             How::Budget(_) | How::Adaptive => true,
@@ -99,7 +99,7 @@ impl<'a> Thinks<'a> {
     }
 
     /// For how many tokens, if that is fixed.
-    pub(super) fn budget(&self) -> Option<u64> {
+    pub(crate) fn budget(&self) -> Option<u64> {
         match self.how {
             How::Budget(budget) => Some(budget),
             How::Given(value) => value["budget_tokens"].as_u64(),
@@ -108,7 +108,7 @@ impl<'a> Thinks<'a> {
     }
 
     /// As it is written.
-    pub(super) fn wire(&self) -> Option<Thought<'a>> {
+    pub(crate) fn wire(&self) -> Option<Thought<'a>> {
         let display = self.display;
         match self.how {
             How::Unsaid => None,

@@ -1,7 +1,7 @@
 //! What tells one provider's API from another's: OpenAI's is the usual one, others stand here.
 
 use super::reply::Reply;
-use super::{anthropic, gemini, vertex};
+use super::{anthropic, bedrock, gemini, vertex};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
@@ -50,6 +50,7 @@ pub(super) fn of(path: &str) -> Option<&'static dyn Api> {
         &anthropic::Anthropic,
         &gemini::Gemini,
         &vertex::Vertex,
+        &bedrock::Bedrock,
         &super::cohere::Cohere,
         &super::ollama::Ollama,
     ];

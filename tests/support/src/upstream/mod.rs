@@ -5,6 +5,7 @@ mod answer;
 mod anthropic;
 mod anything;
 mod api;
+mod bedrock;
 mod body;
 mod check;
 mod cohere;

@@ -4,7 +4,7 @@ use super::super::answer::sample;
 use serde_json::{Value, json};
 
 /// The message that answers a request.
-pub(super) fn message(request: &Value) -> Value {
+pub(in super::super) fn message(request: &Value) -> Value {
     let mut content = Vec::new();
     if matches!(
         request["thinking"]["type"].as_str(),
@@ -116,7 +116,7 @@ fn heard(message: &Value) -> String {
 }
 
 /// The events of a message, in Anthropic's order.
-pub(super) fn events(message: &Value) -> Vec<String> {
+pub(in super::super) fn events(message: &Value) -> Vec<String> {
     let mut started = message.clone();
     started["content"] = json!([]);
     started["stop_reason"] = Value::Null;

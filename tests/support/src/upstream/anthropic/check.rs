@@ -36,13 +36,13 @@ const COUNTED: &[&str] = &[
 ];
 
 /// What is wrong with a request's body; `betas` are those that it asks for.
-pub(super) fn body(body: &Value, betas: &str, counts: bool) -> Vec<String> {
+pub(in super::super) fn body(body: &Value, betas: &str, counts: bool) -> Vec<String> {
     let mut wrong = Wrong {
         said: Vec::new(),
         betas,
     };
     wrong.members(body, if counts { COUNTED } else { MEMBERS }, "the body");
-    if !counts && !body["max_tokens"].as_u64().is_some_and(|tokens| tokens > 0) {
+    if !counts && body["max_tokens"].as_u64().is_none_or(|tokens| tokens == 0) {
         wrong.say("max_tokens: Field required");
     }
     for name in ["temperature", "top_p"] {
@@ -191,7 +191,7 @@ impl Wrong<'_> {
             "text" if text("text").trim().is_empty() => self.say("a text is blank"),
             "thinking" if text("signature").is_empty() => self.say("thought without a signature"),
             "redacted_thinking" if text("data").is_empty() => {
-                self.say("redacted thought without data")
+                self.say("redacted thought without data");
             }
             "image" => self.source(
                 &block["source"],
@@ -283,12 +283,11 @@ impl Wrong<'_> {
         if names.is_empty() {
             self.say("tool_choice without tools");
         }
-        let named = choice["name"]
-            .as_str()
-            .is_some_and(|name| names.contains(name));
+        let wanted = choice["name"].as_str();
+        let is_there = wanted.is_some_and(|name| names.contains(name));
         match choice["type"].as_str() {
             Some("auto" | "any" | "none") if choice["name"].is_null() => {}
-            Some("tool") if named => {}
+            Some("tool") if is_there => {}
             _ => self.say(&format!("the tool_choice {choice}")),
         }
     }
@@ -356,7 +355,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn wrong(more: Value) -> Vec<String> {
+    fn wrong(more: &Value) -> Vec<String> {
         let mut request = json!({"model": "m", "max_tokens": 5,
             "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]});
         for (name, value) in more.as_object().unwrap() {
@@ -367,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_plain_request_is_right() {
-        assert_eq!(wrong(json!({})), Vec::<String>::new());
+        assert_eq!(wrong(&json!({})), Vec::<String>::new());
     }
 
     #[test]
@@ -388,7 +387,7 @@ mod tests {
             json!({"thinking": {"type": "enabled", "budget_tokens": 1024}}),
             json!({"stop_sequences": ["\n"]}),
         ] {
-            assert!(!wrong(fault.clone()).is_empty(), "{fault}");
+            assert!(!wrong(&fault).is_empty(), "{fault}");
         }
     }
 }

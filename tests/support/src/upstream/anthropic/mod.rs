@@ -3,7 +3,8 @@
 mod answer;
 mod check;
 
-use answer::{events, message};
+pub(super) use answer::{events, message};
+pub(super) use check::body as check_body;
 
 use super::api::{Api, Asked};
 use super::check as common;
