@@ -143,23 +143,9 @@ impl Endpoint {
                 Err((name, what)) => faults.push(fault(&path(name), &what)),
             }
         }
-        let address = if !served || deployment.mock.is_some() {
-            Address::None
-        } else if let Some(base) = &base {
-            Address::new(provider.protocol, base, &deployment.model, &version).unwrap_or_else(
-                |what| {
-                    faults.push(fault(&path("api_base"), &what));
-                    Address::None
-                },
-            )
-        } else if provider.protocol == Protocol::VertexAi {
-            Address::None
+        let address = if served && deployment.mock.is_none() {
+            address(deployment, base.as_deref(), &version, faults)
         } else {
-            let what = format!(
-                "provider `{}` has no address of its own: give one",
-                provider.name
-            );
-            faults.push(fault(&path("api_base"), &what));
             Address::None
         };
 
@@ -358,6 +344,29 @@ fn in_path(model: &str) -> String {
         .remove(b'_')
         .remove(b'~');
     percent_encoding::utf8_percent_encode(model, PLAIN).to_string()
+}
+
+/// Where a deployment stands; a fault if that cannot be said.
+fn address(
+    deployment: &Deployment,
+    base: Option<&str>,
+    version: &str,
+    faults: &mut Vec<BindFault>,
+) -> Address {
+    let provider = &*deployment.provider;
+    let made = match base {
+        Some(base) => Address::new(provider.protocol, base, &deployment.model, version),
+        // Why it has none is told where it is made.
+        None if provider.protocol == Protocol::VertexAi => Ok(Address::None),
+        None => Err(format!(
+            "provider `{}` has no address of its own: give one",
+            provider.name
+        )),
+    };
+    made.unwrap_or_else(|what| {
+        faults.push(fault(&path_of(deployment, "api_base"), &what));
+        Address::None
+    })
 }
 
 fn option_of<'a>(options: &'a [(String, String)], name: &str) -> Option<&'a str> {
