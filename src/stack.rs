@@ -168,6 +168,8 @@ impl<'a> Door<'a> {
             "/rerank" | "/v2/rerank" => Self::Call(Route::Rerank, None),
             "/moderations" => Self::Call(Route::Moderations, None),
             "/images/generations" => Self::Call(Route::Images, None),
+            "/messages" => Self::Call(Route::Messages, None),
+            "/messages/count_tokens" => Self::Call(Route::CountTokens, None),
             "/models" => Self::Models,
             "/" => Self::Front,
             "/health" => Self::Health,

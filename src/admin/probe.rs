@@ -128,6 +128,7 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         body,
         peek,
         spoken: Spoken::default(),
+        passed: Vec::new(),
         wants_usage: false,
         timeout: Some(timeout),
         stream_timeout: None,

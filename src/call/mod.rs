@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pointsman_routes::table::{DeploymentId, GroupId, Target};
 
 pub use self::controls::{Controls, Hop};
@@ -51,7 +51,7 @@ impl Field {
     /// The member that a request of this route must have.
     pub const fn required_by(route: Route) -> Self {
         match route {
-            Route::Chat => Self::Messages,
+            Route::Chat | Route::Messages | Route::CountTokens => Self::Messages,
             Route::Completions | Route::Images => Self::Prompt,
             Route::Embeddings | Route::Moderations => Self::Input,
             Route::Rerank => Self::Query,
@@ -90,6 +90,8 @@ pub struct Call {
     pub stream_timeout: Option<Duration>,
     /// What it says of retries and fallbacks, if it does.
     pub controls: Option<Box<Controls>>,
+    /// Headers of the caller's that go on to a provider of its own dialect.
+    pub passed: Vec<(HeaderName, HeaderValue)>,
     /// What its headers say to whoever chooses, if that matters by the file.
     pub hints: Option<Box<Hints>>,
     /// When its head had been read.
@@ -320,6 +322,7 @@ pub(crate) mod example {
             body,
             peek,
             spoken: Spoken::default(),
+            passed: Vec::new(),
             timeout: None,
             stream_timeout: None,
             controls: None,

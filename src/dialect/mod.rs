@@ -4,6 +4,7 @@
 //! body, and [`chat::Event`]s become the events of a stream. A call whose provider speaks its
 //! dialect comes here for its errors alone.
 
+pub mod anthropic;
 pub mod gemini;
 pub mod openai;
 pub mod vectors;
@@ -22,6 +23,7 @@ pub fn read(call: &Call) -> Result<Arc<chat::Request>, Failure> {
     call.spoken.get(|| match call.route {
         Route::Chat => openai::read::chat(&call.body),
         Route::Completions => openai::read::completion(&call.body),
+        Route::Messages | Route::CountTokens => anthropic::request(&call.body),
         Route::Embeddings | Route::Rerank | Route::Moderations | Route::Images => {
             Err(Failure::Internal)
         }
@@ -40,6 +42,8 @@ pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
         Route::Chat | Route::Embeddings | Route::Rerank | Route::Moderations | Route::Images => {
             openai::write::chat(call, answer, created)
         }
+        Route::Messages => anthropic::message(call, answer),
+        Route::CountTokens => anthropic::count(answer),
     }
 }
 
@@ -47,7 +51,8 @@ pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
 pub fn error_body(dialect: Dialect, failure: &Failure) -> Vec<u8> {
     match dialect {
         Dialect::Gemini => gemini::error_body(failure),
-        Dialect::OpenAi | Dialect::Responses | Dialect::Anthropic | Dialect::Cohere => {
+        Dialect::Anthropic => anthropic::error_body(failure),
+        Dialect::OpenAi | Dialect::Responses | Dialect::Cohere => {
             crate::error::openai_body(failure)
         }
     }
@@ -55,6 +60,9 @@ pub fn error_body(dialect: Dialect, failure: &Failure) -> Vec<u8> {
 
 /// The last event of a stream that broke.
 pub fn push_error(dialect: Dialect, failure: &Failure, out: &mut BytesMut) {
+    if dialect == Dialect::Anthropic {
+        out.extend_from_slice(b"event: error\n");
+    }
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(&error_body(dialect, failure));
     out.extend_from_slice(b"\n\n");
@@ -65,19 +73,25 @@ pub fn push_error(dialect: Dialect, failure: &Failure, out: &mut BytesMut) {
 pub enum Encoder {
     /// Chunks of chat or of text.
     OpenAi(openai::Encoder),
+    /// Events of a message.
+    Anthropic(anthropic::Encoder),
 }
 
 impl Encoder {
     /// Writes the stream that answers a call. `created` is the time of it, in seconds since 1970;
     /// `usage` says whether the caller is told what it took, where its dialect leaves the choice.
     pub fn new(call: &Call, created: u64, usage: bool) -> Self {
-        Self::OpenAi(openai::Encoder::new(call, created, usage))
+        match call.route.dialect() {
+            Dialect::Anthropic => Self::Anthropic(anthropic::Encoder::new(call)),
+            _ => Self::OpenAi(openai::Encoder::new(call, created, usage)),
+        }
     }
 
     /// Writes what happened.
     pub fn push(&mut self, event: &chat::Event, out: &mut BytesMut) {
         match self {
             Self::OpenAi(encoder) => encoder.push(event, out),
+            Self::Anthropic(encoder) => encoder.push(event, out),
         }
     }
 
@@ -85,6 +99,7 @@ impl Encoder {
     pub fn finish(&mut self, out: &mut BytesMut) {
         match self {
             Self::OpenAi(encoder) => encoder.finish(out),
+            Self::Anthropic(encoder) => encoder.finish(out),
         }
     }
 }

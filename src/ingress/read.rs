@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::call::{Call, Controls, Field, Hints, Principal, Route, Spoken, peek};
+use crate::call::{Call, Controls, Dialect, Field, Hints, Principal, Route, Spoken, peek};
 use crate::error::{Failure, RequestFault};
 use crate::live::Live;
 
@@ -95,6 +95,7 @@ where
         body,
         peek,
         spoken: Spoken::default(),
+        passed: passed(&head.headers, route),
         timeout: timeout.map(|timeout| timeout.min(ceiling)),
         stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),
         hints: hints(&head.headers, &live),
@@ -104,6 +105,35 @@ where
     });
     check_mode(&call)?;
     Ok(call)
+}
+
+/// The headers that a provider of the caller's own dialect is to see: those that say which version
+/// of it is spoken.
+fn passed(headers: &HeaderMap, route: Route) -> Vec<(HeaderName, HeaderValue)> {
+    const ANTHROPIC: [HeaderName; 2] = [
+        HeaderName::from_static("anthropic-version"),
+        HeaderName::from_static("anthropic-beta"),
+    ];
+    if route.dialect() != Dialect::Anthropic {
+        return Vec::new();
+    }
+    let names = ANTHROPIC.into_iter();
+    names
+        .filter_map(|name| Some((name.clone(), joined(headers, &name)?)))
+        .collect()
+}
+
+/// A header that may stand several times, as one.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let all: Vec<_> = headers.get_all(name).iter().collect();
+    match &all[..] {
+        [] => None,
+        [one] => Some((*one).clone()),
+        several => {
+            let bytes: Vec<_> = several.iter().map(|value| value.as_bytes()).collect();
+            HeaderValue::from_bytes(&bytes.join(&b", "[..])).ok()
+        }
+    }
 }
 
 /// Most files choose by nothing that stands in headers.

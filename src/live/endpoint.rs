@@ -322,7 +322,14 @@ const fn is_spoken(protocol: Protocol) -> bool {
 }
 
 /// The routes that OpenAI's servers have.
-const OPENAI_ROUTES: [Route; 6] = Route::ALL;
+const OPENAI_ROUTES: [Route; 6] = [
+    Route::Chat,
+    Route::Completions,
+    Route::Embeddings,
+    Route::Rerank,
+    Route::Moderations,
+    Route::Images,
+];
 
 fn by_route<T>(list: &[(Route, T)], route: Route) -> Option<&T> {
     let found = list.iter().find(|(known, _)| *known == route);

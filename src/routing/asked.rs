@@ -14,7 +14,7 @@ use super::prefer::preferred;
 use super::tokens::{
     BYTES_PER_TOKEN, COUNTED_BYTES, MOST_BYTES_PER_TOKEN, Tokens, Vocabulary, apart,
 };
-use crate::call::{Call, Field, Hints, Peek, Principal, Route};
+use crate::call::{Call, Dialect, Field, Hints, Peek, Principal, Route};
 use crate::wire::json;
 
 /// Most tags and capability words of one request that are looked at.
@@ -135,7 +135,7 @@ fn prompt(call: &Shape<'_>, board: &Board, row: &Row) -> Prompt {
         return Prompt::default();
     };
     // What tools say is part of the prompt.
-    let bytes = if call.route == Route::Chat {
+    let bytes = if call.route.is_chat() {
         call.body.len()
     } else {
         value.len()
@@ -205,7 +205,7 @@ fn needs(call: &Shape<'_>, row: &Row) -> Capabilities {
         row.lacking
     };
     let mut needs = Capabilities::NONE;
-    if sought == Capabilities::NONE || call.route != Route::Chat {
+    if sought == Capabilities::NONE || !call.route.is_chat() {
         return needs;
     }
     let seek = |capability: Capabilities| sought.has(capability);
@@ -220,6 +220,16 @@ fn needs(call: &Shape<'_>, row: &Row) -> Capabilities {
     ] {
         if seek(capability) && has_value(prompt, word) {
             needs = needs.with(capability);
+        }
+    }
+    if call.route.dialect() == Dialect::Anthropic {
+        for (capability, word) in [
+            (Capabilities::VISION, &b"\"image\""[..]),
+            (Capabilities::PDF, b"\"document\""),
+        ] {
+            if seek(capability) && has_value(prompt, word) {
+                needs = needs.with(capability);
+            }
         }
     }
     let body = call.body;

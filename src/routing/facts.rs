@@ -82,8 +82,14 @@ impl Facts<'_> {
     /// takes, or `answer`, which the deployment's answers may well take.
     pub fn reserve(&self, answer: u32) -> u64 {
         let answer = match self.route {
-            Route::Embeddings | Route::Rerank | Route::Moderations | Route::Images => 0,
-            Route::Chat | Route::Completions => self.max_output.unwrap_or(answer.into()),
+            Route::Embeddings
+            | Route::Rerank
+            | Route::Moderations
+            | Route::Images
+            | Route::CountTokens => 0,
+            Route::Chat | Route::Completions | Route::Messages => {
+                self.max_output.unwrap_or(answer.into())
+            }
         };
         self.prompt.tokens.saturating_add(answer)
     }

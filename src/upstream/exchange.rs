@@ -26,6 +26,8 @@ const AGENT: HeaderValue =
 pub(super) enum Way {
     /// As it is: the caller speaks OpenAI's dialect, too.
     Same,
+    /// As it is: the caller speaks Anthropic's dialect, too. Errors are read by the protocol.
+    Messages(&'static dyn Protocol),
     /// By its protocol.
     Other(&'static dyn Protocol),
 }
@@ -85,11 +87,26 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
         path.and_then(|path| endpoint.below(&path))
     };
     let uri = uri.ok_or_else(|| unserved(call, deployment))?;
+    let messages = call.route.dialect() == Dialect::Anthropic;
+    if messages && protocol.dialect() == Some(Dialect::Anthropic) {
+        let body = openai::request::body(call, deployment, endpoint.model_literal(model), endpoint);
+        let mut request = request(uri, body, endpoint);
+        let own = protocol.headers(&ask);
+        for (name, value) in call.passed.iter().cloned().chain(own) {
+            request.headers_mut().entry(name).or_insert(value);
+        }
+        return Ok(Exchange {
+            request,
+            way: Way::Messages(protocol),
+            dropped: Vec::new(),
+        });
+    }
     let written = match task {
-        Task::Chat | Task::Stream => protocol.write_chat(&ask, &*conversation(call, deployment)?),
+        Task::Chat | Task::Stream | Task::CountTokens => {
+            protocol.write_chat(&ask, &*conversation(call, deployment)?)
+        }
         Task::Embed => protocol.write_embed(&ask, &vectors::read_embed(call, deployment)?),
         Task::Rerank => protocol.write_rerank(&ask, &vectors::read_rerank(call, deployment)?),
-        Task::CountTokens => return Err(unserved(call, deployment)),
     };
     let written = written.map_err(|unfit| refused(attempt, unfit))?;
     let Written {
@@ -106,6 +123,16 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
         request,
         way: Way::Other(protocol),
         dropped: dropped.into_iter().map(Cow::Borrowed).collect(),
+    })
+}
+
+/// Whether the provider itself counts the tokens of a prompt.
+pub(super) fn counts(deployment: &table::Deployment) -> bool {
+    let protocol = protocol_of(deployment.provider.protocol);
+    protocol.is_some_and(|protocol| {
+        protocol
+            .path(Task::CountTokens, &deployment.model)
+            .is_some()
     })
 }
 
@@ -134,8 +161,9 @@ pub(super) fn ask_of_answer<'a>(attempt: &'a Attempt, model: &'a str) -> Ask<'a>
 /// `None` if only OpenAI's protocol knows such a thing.
 fn task(call: &Call) -> Option<Task> {
     Some(match call.route {
-        Route::Chat | Route::Completions if call.peek.stream => Task::Stream,
-        Route::Chat | Route::Completions => Task::Chat,
+        Route::Chat | Route::Completions | Route::Messages if call.peek.stream => Task::Stream,
+        Route::Chat | Route::Completions | Route::Messages => Task::Chat,
+        Route::CountTokens => Task::CountTokens,
         Route::Embeddings => Task::Embed,
         Route::Rerank => Task::Rerank,
         Route::Moderations | Route::Images => return None,

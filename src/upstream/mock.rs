@@ -43,7 +43,7 @@ pub(super) fn answer(attempt: &Attempt, mock: &Mock) -> Result<Answer<Relay>, Fa
     let call = &attempt.call;
     if !matches!(
         call.route,
-        Route::Chat | Route::Completions | Route::Embeddings
+        Route::Chat | Route::Completions | Route::Embeddings | Route::Messages
     ) {
         return Err(Failure::NoDeployment {
             group: call.group_name().to_owned(),

@@ -9,6 +9,7 @@ mod authority;
 pub mod bedrock;
 pub mod client;
 pub mod cohere;
+mod count;
 pub mod documents;
 pub mod embeddings;
 #[cfg(test)]
@@ -47,7 +48,7 @@ use self::exchange::{Exchange, Way};
 use self::passage::Passage;
 use self::protocol::{Ask, Broken, Protocol, Task, Told, Unreadable};
 pub use self::relay::Relay;
-use crate::call::{Answer, AnswerBody, Attempt, Usage};
+use crate::call::{Answer, AnswerBody, Attempt, Route, Usage};
 pub use crate::call::{StreamEnd, StreamOutcome};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, UpstreamFault, UpstreamKind};
@@ -110,6 +111,10 @@ impl Service<Attempt> for Upstream {
 async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failure> {
     let call = &attempt.call;
     let deployment = call.live.deployment(attempt.deployment);
+    let counts = deployment.mock.is_none() && exchange::counts(deployment);
+    if call.route == Route::CountTokens && !counts {
+        return count::answer(attempt);
+    }
     if let Some(mock) = &deployment.mock {
         return mock::answer(attempt, mock);
     }
@@ -172,6 +177,7 @@ async fn answer(
         }
         let passage = match way {
             Way::Same => Passage::same(call),
+            Way::Messages(_) => Passage::Messages(anthropic::same::Restamp::new(call.name())),
             Way::Other(protocol) => {
                 let ask = exchange::ask_of_answer(attempt, model);
                 Passage::other(call, protocol.decoder(&ask), now())
@@ -217,11 +223,15 @@ fn whole<S>(
     } else {
         match way {
             Way::Same => {
-                let read = openai::response::whole(call.name(), bytes);
+                let read =
+                    openai::response::whole(call.name(), bytes, openai::response::read_usage);
                 read.map(|(bytes, usage)| {
                     let usage = usage.or_else(|| openai::response::units(call.route, &bytes));
                     (bytes, usage)
                 })
+            }
+            Way::Messages(_) => {
+                openai::response::whole(call.name(), bytes, anthropic::same::read_usage)
             }
             Way::Other(protocol) => {
                 let ask = exchange::ask_of_answer(attempt, model);
@@ -236,6 +246,8 @@ fn whole<S>(
         }
         broken => broken_off(call, attempt.deployment, broken),
     })?;
+    // To count is free.
+    let usage = usage.filter(|_| call.route != Route::CountTokens);
     Ok(AnswerBody::Whole { bytes, usage })
 }
 
@@ -302,7 +314,7 @@ async fn refused(
     } else {
         match way {
             Way::Same => openai::response::told(&bytes),
-            Way::Other(protocol) => protocol.told(head.status, &bytes),
+            Way::Messages(protocol) | Way::Other(protocol) => protocol.told(head.status, &bytes),
         }
     };
     let after = head.headers.get(header::RETRY_AFTER).cloned();
@@ -320,11 +332,11 @@ async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static s
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();
     let told = match (way, openai::response::told_as_success(&bytes)) {
         (Way::Same, told) => told,
-        (Way::Other(protocol), Some(like)) => Some(Told {
+        (Way::Messages(protocol) | Way::Other(protocol), Some(like)) => Some(Told {
             status: like.status,
             ..protocol.told(StatusCode::OK, &bytes)
         }),
-        (Way::Other(_), None) => None,
+        (_, None) => None,
     };
     match told {
         Some(told) => broken_off(&attempt.call, attempt.deployment, Broken::Told(told)),
@@ -335,7 +347,7 @@ async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static s
 /// Says what a head promises if it promises no events.
 fn not_a_stream(headers: &HeaderMap, way: Way) -> Option<&'static str> {
     let wanted = match way {
-        Way::Same => "text/event-stream",
+        Way::Same | Way::Messages(_) => "text/event-stream",
         Way::Other(protocol) => protocol.stream_type(),
     };
     let kind = headers

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::anthropic::same::Restamp;
 use super::openai::stream::Rewriter;
 use super::protocol::{Broken, Decoder};
 use crate::call::chat::Event;
@@ -26,6 +27,8 @@ pub struct Progress {
 pub enum Passage {
     /// The caller speaks as the provider does: OpenAI's chunks.
     Same(Rewriter),
+    /// The caller speaks as the provider does: Anthropic's events.
+    Messages(Restamp),
     /// From one dialect to another, through the one form.
     Other(Box<Translation>),
 }
@@ -60,6 +63,7 @@ impl Passage {
     pub fn progress(&self) -> Progress {
         match self {
             Self::Same(rewriter) => rewriter.progress(),
+            Self::Messages(restamp) => restamp.progress(),
             Self::Other(translation) => translation.progress,
         }
     }
@@ -69,6 +73,7 @@ impl Passage {
     pub fn push(&mut self, chunk: Bytes, out: &mut BytesMut) -> Result<Option<Bytes>, Broken> {
         match self {
             Self::Same(rewriter) => rewriter.push(chunk, out),
+            Self::Messages(restamp) => restamp.push(chunk, out),
             Self::Other(translation) => {
                 let pushed = translation.decoder.push(chunk, &mut translation.events);
                 translation.write(out);
@@ -92,6 +97,7 @@ impl Passage {
                     out.extend_from_slice(b"data: [DONE]\n\n");
                 }
             }
+            Self::Messages(restamp) => restamp.finish(out)?,
             Self::Other(translation) => {
                 let finished = translation.decoder.finish(&mut translation.events);
                 translation.write(out);

@@ -32,17 +32,23 @@ pub enum Route {
     Moderations,
     /// `/images/generations`.
     Images,
+    /// Anthropic's `/messages`.
+    Messages,
+    /// Anthropic's `/messages/count_tokens`.
+    CountTokens,
 }
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
         Self::Rerank,
         Self::Moderations,
         Self::Images,
+        Self::Messages,
+        Self::CountTokens,
     ];
 
     /// What those speak who ask for it.
@@ -54,7 +60,13 @@ impl Route {
             | Self::Rerank
             | Self::Moderations
             | Self::Images => Dialect::OpenAi,
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
         }
+    }
+
+    /// Whether it asks for the next turn of a conversation, or how long that is.
+    pub const fn is_chat(self) -> bool {
+        matches!(self, Self::Chat | Self::Messages | Self::CountTokens)
     }
 
     /// The path below `/v1`.
@@ -66,6 +78,8 @@ impl Route {
             Self::Rerank => "/rerank",
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
+            Self::Messages => "/messages",
+            Self::CountTokens => "/messages/count_tokens",
         }
     }
 
@@ -78,6 +92,8 @@ impl Route {
             Self::Rerank => "arerank",
             Self::Moderations => "amoderation",
             Self::Images => "aimage_generation",
+            Self::Messages => "anthropic_messages",
+            Self::CountTokens => "acount_tokens",
         }
     }
 
@@ -85,7 +101,9 @@ impl Route {
     /// itself for something else may do it as well, unless it is sure that it does not.
     pub const fn suits(self, mode: Mode) -> bool {
         match self {
-            Self::Chat | Self::Completions => !matches!(mode, Mode::Embedding | Mode::Rerank),
+            Self::Chat | Self::Completions | Self::Messages | Self::CountTokens => {
+                !matches!(mode, Mode::Embedding | Mode::Rerank)
+            }
             Self::Embeddings => !matches!(mode, Mode::Chat | Mode::Rerank),
             Self::Rerank | Self::Moderations => !matches!(mode, Mode::Chat | Mode::Embedding),
             Self::Images => !matches!(mode, Mode::Embedding | Mode::Rerank),

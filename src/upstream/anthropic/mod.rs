@@ -7,6 +7,7 @@ mod blocks;
 mod generation;
 mod request;
 mod response;
+pub(crate) mod same;
 mod sampling;
 mod schema;
 pub mod stream;

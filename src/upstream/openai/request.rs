@@ -5,7 +5,7 @@ use pointsman_routes::table::{Deployment, Protocol};
 use smallvec::SmallVec;
 
 use crate::call::peek::Class;
-use crate::call::{Call, Field};
+use crate::call::{Call, Dialect, Field, Route};
 use crate::live::Endpoint;
 use crate::wire::json;
 use crate::wire::splice::Splice;
@@ -27,26 +27,46 @@ pub(crate) fn body(
         None => splice.insert(&named("model", &model)),
     }
 
+    let messages = call.route.dialect() == Dialect::Anthropic;
     let stores = peek.value(text, Field::Store) == Some(b"true");
     for (field, member) in peek.members() {
         match field.class() {
             // Stored completions carry metadata of the caller's; otherwise it is the gateway's.
             Class::Control if field == Field::Metadata && stores => {}
+            Class::Control if field == Field::Metadata && messages => {
+                match user_of(member.value(text)) {
+                    Some(user) => splice.replace(member.value_range(), user),
+                    None => splice.remove(member),
+                }
+            }
             Class::Control | Class::Rehearsal => splice.remove(member),
             Class::Read | Class::Refused => {}
         }
     }
 
-    if peek.stream && endpoint.asks_usage && !call.wants_usage {
+    if peek.stream && endpoint.asks_usage && !call.wants_usage && !messages {
         ask_for_usage(call, &mut splice);
     }
     for (ours, theirs) in deployment.provider.renames.iter() {
         rename(call, ours, theirs, &mut splice);
     }
-    if !deployment.defaults.is_empty() {
+    if !deployment.defaults.is_empty() && call.route != Route::CountTokens {
         add_defaults(text, deployment, &mut splice);
     }
     splice.apply(text, peek.open, peek.empty)
+}
+
+/// What of a message's `metadata` is Anthropic's: the caller's own user. The rest is the gateway's,
+/// and Anthropic would refuse it.
+fn user_of(metadata: &[u8]) -> Option<Vec<u8>> {
+    let mut found = None;
+    let read = json::members(metadata, |member| {
+        if member.raw_name(metadata) == b"user_id" && member.value(metadata) != b"null" {
+            found = Some(named("user_id", member.value(metadata)));
+        }
+    });
+    let user = found.filter(|_| read.is_ok())?;
+    Some([&b"{"[..], &user, b"}"].concat())
 }
 
 fn named(name: &str, value: &[u8]) -> Vec<u8> {

@@ -12,7 +12,13 @@ use crate::wire::openai;
 
 /// A whole answer: the model's name is put back to what the caller asked for, usage is read, every
 /// other byte is left.
-pub fn whole(asked: &str, bytes: Bytes) -> Result<(Bytes, Option<Usage>), Broken> {
+///
+/// Dialects that name both at the top level differ in what `read_usage` reads.
+pub fn whole(
+    asked: &str,
+    bytes: Bytes,
+    read_usage: fn(&[u8]) -> Option<Usage>,
+) -> Result<(Bytes, Option<Usage>), Broken> {
     let mut found = Found::default();
     json::members(&bytes, |member| found.note(&bytes, member))
         .map_err(|_| Broken::Malformed("It is no JSON object.".into()))?;
@@ -55,14 +61,14 @@ pub fn units(route: Route, bytes: &[u8]) -> Option<Usage> {
 }
 
 /// The name that the caller asked for, as a JSON string.
-pub(super) fn asked_literal(asked: &str) -> Vec<u8> {
+pub(crate) fn asked_literal(asked: &str) -> Vec<u8> {
     let mut literal = Vec::with_capacity(asked.len() + 2);
     json::push_string(&mut literal, asked);
     literal
 }
 
 /// Reads `usage`, unless it is null.
-pub(super) fn read_usage(text: &[u8]) -> Option<Usage> {
+pub(crate) fn read_usage(text: &[u8]) -> Option<Usage> {
     openai::Usage::read(text).map(Usage::from)
 }
 

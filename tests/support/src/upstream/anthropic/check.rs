@@ -123,7 +123,11 @@ impl Wrong<'_> {
                     "web_search_tool_result",
                 ]
             };
-            if list(&message["content"]).next().is_none() {
+            // Words alone may stand without a block.
+            let words = message["content"]
+                .as_str()
+                .is_some_and(|words| !words.is_empty());
+            if !words && list(&message["content"]).next().is_none() {
                 self.say(&format!("messages.{at}: has no content"));
             }
             for block in list(&message["content"]) {

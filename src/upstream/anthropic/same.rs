@@ -1,0 +1,226 @@
+//! Messages that pass through: callers who speak Anthropic's dialect to Anthropic.
+//!
+//! The model's name is put back to what the caller asked for, usage is read, and every other byte is
+//! left.
+
+use bytes::{Bytes, BytesMut};
+
+use super::response::{fault, usage};
+use crate::call::Usage;
+use crate::upstream::openai::response::asked_literal;
+use crate::upstream::passage::Progress;
+use crate::upstream::protocol::Broken;
+use crate::wire::anthropic;
+use crate::wire::json::{self, Member};
+use crate::wire::sse::{Event, Splitter, TooLong};
+
+/// Longest event that is held.
+const MAX_EVENT_BYTES: usize = 16 << 20;
+
+/// Reads `usage` of a whole message.
+pub(crate) fn read_usage(text: &[u8]) -> Option<Usage> {
+    let figures = serde_json::from_slice::<anthropic::Usage>(text).ok()?;
+    Some(usage(&figures))
+}
+
+/// Passes the events of one stream on.
+#[derive(Debug)]
+pub struct Restamp {
+    splitter: Splitter,
+    asked: Vec<u8>,
+    figures: anthropic::Usage,
+    progress: Progress,
+}
+
+impl Restamp {
+    /// Puts `asked` where Anthropic names its model.
+    pub fn new(asked: &str) -> Self {
+        Self {
+            splitter: Splitter::new(MAX_EVENT_BYTES),
+            asked: asked_literal(asked),
+            figures: anthropic::Usage::default(),
+            progress: Progress::default(),
+        }
+    }
+
+    /// What there was so far.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Takes a chunk of bytes; returns what may go to the caller now, possibly nothing. On an
+    /// error, what came before it in the chunk is in `out`.
+    pub fn push(&mut self, chunk: Bytes, out: &mut BytesMut) -> Result<Option<Bytes>, Broken> {
+        self.splitter.push(chunk);
+        while let Some(event) = self
+            .splitter
+            .next_event()
+            .map_err(|TooLong| Broken::TooLong)?
+        {
+            self.take(&event, out)?;
+        }
+        Ok((!out.is_empty()).then(|| out.split().freeze()))
+    }
+
+    /// The stream has ended. An error if the message is not complete.
+    pub fn finish(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
+        if let Some(event) = self.splitter.finish() {
+            self.take(&event, out)?;
+            if event.data().is_some() {
+                out.extend_from_slice(b"\n\n");
+            }
+        }
+        if self.progress.done || !self.progress.started {
+            Ok(())
+        } else {
+            Err(Broken::Cut)
+        }
+    }
+
+    fn take(&mut self, event: &Event, out: &mut BytesMut) -> Result<(), Broken> {
+        let Some(data) = event.data() else {
+            out.extend_from_slice(&event.raw);
+            return Ok(());
+        };
+        let mut found = Found::default();
+        json::members(&data, |member| found.note(&data, member))
+            .map_err(|_| Broken::Malformed("An event is no JSON object.".into()))?;
+        match found.kind.map_or(b"" as &[u8], |kind| kind.value(&data)) {
+            b"\"message_start\"" => {
+                if let Some(message) = found.message {
+                    let inner = message.value(&data);
+                    let mut model = None;
+                    let read = json::members(inner, |member| match member.raw_name(inner) {
+                        b"model" => model = Some(member),
+                        b"usage" => self.add(member.value(inner)),
+                        _ => {}
+                    });
+                    if let (Ok(_), Some(model)) = (read, model) {
+                        let at = message.value_start;
+                        let range = at + model.value_start..at + model.end;
+                        return self.restamped(event, &data, range, out);
+                    }
+                }
+            }
+            b"\"content_block_start\"" | b"\"content_block_delta\"" => self.progress.started = true,
+            b"\"message_delta\"" => {
+                self.progress.started = true;
+                self.progress.finished = true;
+                if let Some(figures) = found.usage {
+                    self.add(figures.value(&data));
+                }
+            }
+            b"\"message_stop\"" => self.progress.done = true,
+            b"\"error\"" => {
+                let told: Option<anthropic::Refused> = serde_json::from_slice(&data).ok();
+                let told = told.map(|refused| fault(refused.error)).unwrap_or_default();
+                return Err(Broken::Told(told));
+            }
+            _ => {}
+        }
+        out.extend_from_slice(&event.raw);
+        Ok(())
+    }
+
+    fn add(&mut self, figures: &[u8]) {
+        if let Ok(figures) = serde_json::from_slice::<anthropic::Usage>(figures) {
+            self.figures.and_then(figures);
+            self.progress.usage = Some(usage(&self.figures));
+        }
+    }
+
+    fn restamped(
+        &self,
+        event: &Event,
+        data: &[u8],
+        model: std::ops::Range<usize>,
+        out: &mut BytesMut,
+    ) -> Result<(), Broken> {
+        // The data is one stretch of the raw event unless it came in several `data` lines.
+        let start = (data.as_ptr() as usize).wrapping_sub(event.raw.as_ptr() as usize);
+        if event.raw.get(start..start.wrapping_add(data.len())) != Some(data) {
+            return Err(Broken::Malformed(
+                "An event stands on several lines.".into(),
+            ));
+        }
+        out.extend_from_slice(&event.raw[..start + model.start]);
+        out.extend_from_slice(&self.asked);
+        out.extend_from_slice(&event.raw[start + model.end..]);
+        Ok(())
+    }
+}
+
+/// The members of an event that the gateway looks at.
+#[derive(Default)]
+struct Found {
+    kind: Option<Member>,
+    message: Option<Member>,
+    usage: Option<Member>,
+}
+
+impl Found {
+    fn note(&mut self, text: &[u8], member: Member) {
+        match member.raw_name(text) {
+            b"type" => self.kind = Some(member),
+            b"message" => self.message = Some(member),
+            b"usage" => self.usage = Some(member),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &str = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg\",\"model\":\"claude-x\",\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":5,\"output_tokens\":1}}}\n\n",
+        "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"claude-x \u{2028}\"}}\n\n",
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":7}}\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    );
+
+    #[test]
+    fn only_the_model_changes_wherever_the_stream_is_cut() {
+        let expected = STREAM.replacen("claude-x", "mine", 1);
+        for cut in 0..=STREAM.len() {
+            let mut restamp = Restamp::new("mine");
+            let (mut out, mut all) = (BytesMut::new(), Vec::new());
+            let (first, second) = STREAM.as_bytes().split_at(cut);
+            for chunk in [first, second] {
+                let bytes = restamp
+                    .push(Bytes::copy_from_slice(chunk), &mut out)
+                    .unwrap();
+                all.extend_from_slice(&bytes.unwrap_or_default());
+            }
+            restamp.finish(&mut out).unwrap();
+            all.extend_from_slice(&out);
+            assert_eq!(String::from_utf8(all).unwrap(), expected, "cut at {cut}");
+            let usage = restamp.progress().usage.unwrap();
+            assert_eq!(
+                (usage.prompt, usage.cache_read, usage.completion),
+                (15, 5, 7)
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_and_a_cut_are_told() {
+        let mut restamp = Restamp::new("mine");
+        let mut out = BytesMut::new();
+        let half = &STREAM[..STREAM.find("event: content_block_stop").unwrap()];
+        restamp
+            .push(Bytes::from_static(half.as_bytes()), &mut out)
+            .unwrap();
+        assert_eq!(restamp.finish(&mut out), Err(Broken::Cut));
+        let error = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
+        let told = Restamp::new("mine").push(Bytes::from_static(error), &mut out);
+        let Err(Broken::Told(told)) = told else {
+            panic!()
+        };
+        assert_eq!(told.status.unwrap(), 529);
+    }
+}
