@@ -98,6 +98,11 @@ impl<A: Atomic> Account<A> {
         self.window.swap(window);
     }
 
+    /// Takes off what was spent, at most all of it.
+    pub(super) fn lower(&self, amount: Usd) {
+        self.forget(amount.picos());
+    }
+
     pub(super) fn show(&self, now: Unix) -> Shown {
         let used = self.used.load();
         let spent = self.spent.load().min(used);
@@ -144,6 +149,20 @@ mod tests {
         assert!(account.reserve(LIMIT, usd(10)).is_ok());
         assert!(account.reserve(LIMIT, usd(0)).is_err());
         assert!(account.reserve(Usd::MAX, usd(1)).is_ok());
+    }
+
+    #[test]
+    fn what_is_forgiven_can_be_spent_again() {
+        let account = Account::<AtomicU64>::new();
+        account.reserve(LIMIT, usd(7)).unwrap();
+        account.settle(usd(7), usd(7));
+        account.reserve(LIMIT, usd(3)).unwrap();
+        account.lower(usd(5));
+        let shown = account.show(Unix(0));
+        assert_eq!((shown.spent, shown.reserved), (usd(2), usd(3)));
+        assert!(account.reserve(LIMIT, usd(5)).is_ok());
+        account.lower(Usd::MAX);
+        assert_eq!(account.show(Unix(0)).spent, usd(0));
     }
 
     #[test]

@@ -163,6 +163,14 @@ impl MemoryLedger {
         Ok(())
     }
 
+    /// Takes `amount` off what is spent, at most all of it: an administrator forgave it. An account
+    /// that is not there stays so.
+    pub fn lower(&self, id: Id, amount: Usd) {
+        if let Some(account) = self.shared.accounts.pin().get(&id) {
+            account.lower(amount);
+        }
+    }
+
     /// Removes an account and what was spent. Reservations that it has are settled into nothing.
     pub fn forget(&self, id: Id) {
         if self.shared.accounts.pin().remove(&id).is_some() {

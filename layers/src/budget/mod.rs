@@ -211,7 +211,7 @@ impl<M> Charge<M> {
     ///
     /// # Panics
     ///
-    /// If it is the ninth: a request is charged to at most [`MOST`] budgets.
+    /// If it is one more than [`MOST`]: a request is charged to at most [`MOST`] budgets.
     #[must_use]
     #[inline]
     pub fn budget(mut self, budget: Budget) -> Self {

@@ -302,7 +302,7 @@ impl<M> Demand<M> {
     ///
     /// # Panics
     ///
-    /// If it is the ninth: a request takes from at most [`MOST`] scopes.
+    /// If it is one more than [`MOST`]: a request takes from at most [`MOST`] scopes.
     #[must_use]
     #[inline]
     pub fn scope(mut self, scope: Scope) -> Self {
