@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use pointsman_routes::table::DeploymentId;
+use pointsman_routes::usd::Usd;
 
 pub use self::redact::redact;
 pub use self::special::Special;
@@ -21,6 +22,13 @@ pub enum Failure {
     Request(RequestFault),
     /// The caller may not do this.
     Denied(Denial),
+    /// A rate of the caller's has no room.
+    Limited(Box<RateFault>),
+    /// A budget of the caller's cannot pay.
+    OverBudget(Box<BudgetFault>),
+    /// What was spent can neither be written down nor looked up now, and the file says to serve
+    /// nobody then.
+    LedgerDown,
     /// A deployment was asked and did not give a good answer.
     Upstream(Box<UpstreamFault>),
     /// No deployment of the group can be asked.
@@ -148,6 +156,86 @@ pub enum Denial {
     StoreDown,
     /// For administrators only.
     AdminOnly,
+    /// The key's life has ended.
+    Expired {
+        /// The key, as it may be shown.
+        key: String,
+        /// When it ended.
+        at: String,
+    },
+    /// The key was blocked.
+    Blocked,
+    /// The key's team was blocked.
+    TeamBlocked(String),
+    /// The end user was blocked.
+    EndUserBlocked(String),
+    /// The caller's address is not on the list.
+    Address,
+    /// The key is not for this path.
+    Path {
+        /// The path.
+        path: String,
+        /// What it is for.
+        allowed: Vec<String>,
+    },
+    /// The model is not on the list of whoever the key answers to.
+    Model {
+        /// Whose list it is.
+        party: Party,
+        /// The model.
+        model: String,
+    },
+}
+
+/// Whom a key answers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// Itself.
+    Key,
+    /// Its team.
+    Team,
+    /// Its user.
+    User,
+    /// Its organisation.
+    Organization,
+}
+
+/// A rate that has no room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateFault {
+    /// What kind of thing is limited: `api_key`, `team`, …
+    pub scope: &'static str,
+    /// Which one.
+    pub who: String,
+    /// What of it: `requests`, `tokens`, `max_parallel_requests`.
+    pub unit: &'static str,
+    /// The limit.
+    pub limit: u64,
+    /// What is left of it.
+    pub remaining: u64,
+    /// How long until the window ends.
+    pub reset: Duration,
+    /// When the window ends, as text.
+    pub reset_at: String,
+}
+
+/// A budget that cannot pay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetFault {
+    /// What kind of thing has it: `key`, `team`, …
+    pub scope: &'static str,
+    /// Which one.
+    pub who: String,
+    /// The model, if it is for one.
+    pub model: Option<String>,
+    /// What is spent, and reserved for requests under way, in dollars.
+    pub spent: Usd,
+    /// What may be spent.
+    pub limit: Usd,
+    /// How long until it begins anew, if it does.
+    pub retry_after: Option<Duration>,
+    /// The status that the file wants for it.
+    pub status: u16,
 }
 
 /// Why no deployment can be asked.
@@ -286,6 +374,10 @@ impl Failure {
         match self {
             Self::Request(fault) => fault.status(),
             Self::Denied(denial) => denial.status(),
+            Self::OverBudget(fault) => {
+                StatusCode::from_u16(fault.status).unwrap_or(StatusCode::TOO_MANY_REQUESTS)
+            }
+            Self::LedgerDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(fault) => fault.kind.status(),
             Self::NoDeployment {
                 why: NoDeployment::Unserved { .. },
@@ -299,7 +391,8 @@ impl Failure {
                 why: NoDeployment::Tags,
                 ..
             } => StatusCode::UNAUTHORIZED,
-            Self::NoDeployment {
+            Self::Limited(_)
+            | Self::NoDeployment {
                 why: NoDeployment::Empty | NoDeployment::Busy { .. },
                 ..
             } => StatusCode::TOO_MANY_REQUESTS,
@@ -318,7 +411,9 @@ impl Failure {
             Self::Upstream(fault) if matches!(fault.kind, UpstreamKind::Unfit { .. }) => {
                 Side::Client
             }
-            Self::Request(_) | Self::Denied(_) => Side::Client,
+            Self::Request(_) | Self::Denied(_) | Self::Limited(_) | Self::OverBudget(_) => {
+                Side::Client
+            }
             Self::Upstream(_)
             | Self::Api {
                 fault: ApiFault::Asked(_),
@@ -326,6 +421,7 @@ impl Failure {
             } => Side::Provider,
             Self::NoDeployment { .. }
             | Self::Rehearsed { .. }
+            | Self::LedgerDown
             | Self::Api { .. }
             | Self::Internal => Side::Gateway,
         }
@@ -335,6 +431,14 @@ impl Failure {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Denied(Denial::Unknown { .. }) => "token_not_found_in_db",
+            Self::Denied(Denial::Expired { .. }) => "expired_key",
+            Self::Denied(Denial::Model { party, .. }) => match party {
+                Party::Key => "key_model_access_denied",
+                Party::Team => "team_model_access_denied",
+                Party::User => "user_model_access_denied",
+                Party::Organization => "org_model_access_denied",
+            },
+            Self::OverBudget(_) => "budget_exceeded",
             Self::Denied(_) => "auth_error",
             _ => type_of(self.status()),
         }
@@ -345,6 +449,7 @@ impl Failure {
         match self {
             Self::Upstream(fault) => fault.class(),
             Self::Denied(_) => "ProxyException",
+            Self::OverBudget(_) => "BudgetExceededError",
             Self::Rehearsed { act, .. } => act.class(),
             Self::NoDeployment {
                 why: NoDeployment::Window { .. },
@@ -362,6 +467,8 @@ impl Failure {
                 RequestFault::Parameter { name, .. } | RequestFault::Missing { name, .. },
             ) => Some(name),
             Self::Denied(Denial::Unknown { .. }) => Some("key"),
+            Self::Denied(Denial::Expired { key, .. }) => Some(key),
+            Self::Denied(Denial::Model { .. }) => Some("model"),
             Self::Denied(_) => Some("None"),
             Self::Upstream(fault) => fault.param.as_deref(),
             _ => None,
@@ -375,7 +482,11 @@ impl Failure {
                 let after = fault.told.after?;
                 Some(whole_seconds(Some(after)).into())
             }),
-            Self::Denied(Denial::StoreDown) => Some(http::HeaderValue::from_static("1")),
+            Self::Limited(fault) => Some(whole_seconds(Some(fault.reset)).into()),
+            Self::OverBudget(fault) => Some(whole_seconds(Some(fault.retry_after?)).into()),
+            Self::Denied(Denial::StoreDown) | Self::LedgerDown => {
+                Some(http::HeaderValue::from_static("1"))
+            }
             Self::NoDeployment {
                 why: NoDeployment::Busy { wait, .. },
                 ..
@@ -409,6 +520,9 @@ impl Denial {
         match self {
             Self::Repeated => StatusCode::BAD_REQUEST,
             Self::StoreDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Address | Self::Path { .. } | Self::Model { .. } | Self::EndUserBlocked(_) => {
+                StatusCode::FORBIDDEN
+            }
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -516,6 +630,9 @@ impl fmt::Display for Failure {
         match self {
             Self::Request(fault) => fault.fmt(f),
             Self::Denied(denial) => denial.fmt(f),
+            Self::Limited(fault) => fault.fmt(f),
+            Self::OverBudget(fault) => fault.fmt(f),
+            Self::LedgerDown => f.write_str("What is spent cannot be written down at the moment."),
             Self::Upstream(fault) => fault.fmt(f),
             Self::Api { provider, fault } => match fault {
                 ApiFault::Unbound => write!(
@@ -669,6 +786,89 @@ impl fmt::Display for Denial {
                 "Authentication Error, Only proxy admin can be used to generate, delete, update info \
                  for new keys/users/teams.",
             ),
+            Self::Expired { at, .. } => write!(
+                f,
+                "Authentication Error - Expired Key. Key Expiry time {at} has passed"
+            ),
+            Self::Blocked => f.write_str(
+                "Authentication Error, Key is blocked. Update via `/key/unblock` if you are an \
+                 admin.",
+            ),
+            Self::TeamBlocked(team) => write!(
+                f,
+                "Authentication Error, Team={team} is blocked. Update via `/team/unblock` if you \
+                 are an admin."
+            ),
+            Self::EndUserBlocked(user) => write!(f, "User blocked. User={user}"),
+            Self::Address => f.write_str("Access forbidden: IP address not allowed."),
+            Self::Path { path, allowed } => write!(
+                f,
+                "Authentication Error, Virtual key is not allowed to call this route. Only allowed \
+                 to call routes: {}. Tried to call route: {path}",
+                Names(allowed)
+            ),
+            Self::Model { model, .. } => write!(
+                f,
+                "The requested model '{model}' is not available for this API key, or the model \
+                 name is invalid. Call `/v1/models` to see what there is."
+            ),
+        }
+    }
+}
+
+impl fmt::Display for RateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            scope,
+            who,
+            unit,
+            limit,
+            remaining,
+            reset_at,
+            ..
+        } = self;
+        write!(
+            f,
+            "Rate limit exceeded for {scope}: {who}. Limit type: {unit}. Current limit: {limit}, \
+             Remaining: {remaining}. Limit resets at: {reset_at}"
+        )
+    }
+}
+
+impl fmt::Display for BudgetFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = &self.who;
+        f.write_str("Budget has been exceeded! ")?;
+        match self.scope {
+            "key" | "key_model" => write!(f, "Key={who} ")?,
+            "team" | "team_model" => write!(f, "Team={who} ")?,
+            "member" => write!(f, "TeamMember={who} ")?,
+            "user" | "user_model" => write!(f, "User={who} ")?,
+            "organization" | "organization_model" => write!(f, "Organization={who} ")?,
+            "end_user" | "end_user_model" => write!(f, "End User={who} ")?,
+            _ => {}
+        }
+        if let Some(model) = &self.model {
+            write!(f, "Model={model} ")?;
+        }
+        let (spent, limit) = (Float(self.spent.to_f64()), Float(self.limit.to_f64()));
+        write!(f, "Current cost: {spent}, Max budget: {limit}")
+    }
+}
+
+/// A number as Python writes it: clients of LiteLLM read it out of messages.
+struct Float(f64);
+
+impl fmt::Display for Float {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:e}", self.0);
+        match text.split_once('e') {
+            Some((digits, exponent)) if self.0 != 0.0 => match exponent.parse::<i32>() {
+                Ok(exponent @ ..-4) => write!(f, "{digits}e-{:02}", exponent.unsigned_abs()),
+                Ok(exponent @ 16..) => write!(f, "{digits}e+{exponent:02}"),
+                _ => write!(f, "{:?}", self.0),
+            },
+            _ => write!(f, "{:?}", self.0),
         }
     }
 }
@@ -760,6 +960,21 @@ pub fn openai_body(failure: &Failure) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_as_python_writes_them() {
+        for (number, text) in [
+            (0.0, "0.0"),
+            (3.75e-5, "3.75e-05"),
+            (5e-10, "5e-10"),
+            (0.0001, "0.0001"),
+            (0.001, "0.001"),
+            (12.0, "12.0"),
+            (1e16, "1e+16"),
+        ] {
+            assert_eq!(Float(number).to_string(), text);
+        }
+    }
 
     #[test]
     fn each_upstream_status_reaches_the_caller_as_litellm_maps_it() {

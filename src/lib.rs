@@ -12,6 +12,8 @@ pub mod call;
 
 pub mod dialect;
 
+pub mod access;
+
 pub mod reliable;
 
 pub mod routing;

@@ -18,7 +18,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
+use tower::{Service, ServiceBuilder};
+
+use crate::call::Peer;
 
 /// How long a client may take for the head of a request, and a connection may stay idle.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
@@ -65,8 +67,9 @@ where
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let connection = Connection {
+                    peer: Peer(peer.ip().to_canonical()),
                     tls: tls.clone(),
                     service: service.clone(),
                     builder: Arc::clone(&builder),
@@ -127,6 +130,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 struct Connection<S> {
+    peer: Peer,
     tls: Option<TlsAcceptor>,
     service: S,
     builder: Arc<auto::Builder<TokioExecutor>>,
@@ -157,7 +161,15 @@ where
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        let service = TowerToHyperService::new(self.service);
+        let (peer, service) = (self.peer, self.service);
+        let service = ServiceBuilder::new()
+            // Where the request comes from, for whoever asks.
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                request
+            })
+            .service(service);
+        let service = TowerToHyperService::new(service);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = self.watcher.watch(connection.into_owned()).await {
             tracing::debug!(%error, "a connection ended in an error");

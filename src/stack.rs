@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,19 +11,26 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, Method, Request, Response};
+use http_body::{Frame, SizeHint};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pointsman_layers::auth::{Access, AuthLayer, HeaderShapes, Refused};
+use pointsman_layers::budget::{BudgetLayer, Budgeted, MemoryLedger, OverBudget, Reserved};
+use pointsman_layers::hold::HeldBody;
 use pointsman_layers::respond::RespondLayer;
+use pointsman_layers::token_bucket::{
+    Limited, MemoryBuckets, Taken, TokenBucket, TokenBucketLayer,
+};
 use pointsman_layers::{BoxError, find};
 use tower::{Service, ServiceBuilder};
 use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::access::{self, Customer, Settled, Used, admit};
 use crate::admin::api::Api;
 use crate::admin::checks::Checks;
 use crate::admin::health::Draining;
 use crate::admin::{api, health, metrics, page, router};
-use crate::call::Route;
+use crate::call::{Call, Principal, Route};
 use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
 use crate::ingress::front::FrontDoor;
@@ -34,7 +42,6 @@ use crate::reliable::Reliable;
 use crate::routing::{Router, Routing};
 use crate::spend::report::Reporter;
 use crate::store::Store;
-use crate::store::config::ConfigKeys;
 use crate::upstream::Upstream;
 
 /// What a gateway is made of.
@@ -44,6 +51,8 @@ pub struct Gateway {
     pub live: Handle,
     /// Where keys and spend are kept, if they are.
     pub store: Option<Store>,
+    /// Who may ask.
+    pub access: access::Access,
     /// Who asks the deployments.
     pub upstream: Upstream,
     /// Who counts.
@@ -74,7 +83,7 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let keys = ConfigKeys::new(self.live.clone(), self.store.clone());
+        let keys = self.access.keys();
         let shapes = self.key_headers();
         let gate = self.gate();
         ServiceBuilder::new()
@@ -216,10 +225,72 @@ struct Doors(Arc<Rooms>);
 #[derive(Debug)]
 struct Rooms {
     gateway: Gateway,
-    front_door: FrontDoor<Responder<Reliable<Routing<Upstream>>>>,
+    front_door: FrontDoor<Answers>,
     pass_door: PassDoor,
     router: Router,
     api: Api,
+}
+
+/// What answers a request that has been read.
+type Answers = TokenBucket<
+    Budgeted<Responder<Reliable<Routing<Upstream>>>, MemoryLedger, access::Access>,
+    MemoryBuckets,
+    access::Access,
+>;
+
+/// The body of an answer, at whose end limits and budgets are settled.
+type Settling = HeldBody<HeldBody<Body, Reserved, Settled>, Taken, Used>;
+
+/// The body of any response.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every response is of the large one, and is boxed as a whole further out"
+)]
+enum Out {
+    Plain(Body),
+    Settling(Settling),
+}
+
+impl From<Body> for Out {
+    fn from(body: Body) -> Self {
+        Self::Plain(body)
+    }
+}
+
+impl From<Settling> for Out {
+    fn from(body: Settling) -> Self {
+        Self::Settling(body)
+    }
+}
+
+impl http_body::Body for Out {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Plain(body) => Pin::new(body).poll_frame(cx),
+            Self::Settling(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Plain(body) => body.is_end_stream(),
+            Self::Settling(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Plain(body) => body.size_hint(),
+            Self::Settling(body) => body.size_hint(),
+        }
+    }
 }
 
 impl Doors {
@@ -238,10 +309,22 @@ impl Doors {
                 purses.spent(&record.call.live, deployment, record.cost.total());
             }
         });
+        let access = &gateway.access;
+        // What stands here sees a request that has been read, and its response.
         let answers = ServiceBuilder::new()
-            // What stands here sees a request that has been read, and its response.
+            // Rates first: they cost nothing to look at, and a request that they refuse has reserved
+            // no money.
+            .layer(TokenBucketLayer::new(access.buckets(), access.clone()))
+            // Money is reserved before anybody is asked, and settled when the answer's body ends.
+            .layer(BudgetLayer::new(access.ledger(), access.clone()))
             .service(Responder::new(calls, reporter.clone()));
-        let front_door = FrontDoor::new(gateway.live.clone(), answers, reporter.clone(), reason);
+        let front_door = FrontDoor::new(
+            gateway.live.clone(),
+            answers,
+            reporter.clone(),
+            access.clone(),
+            reason_of,
+        );
         let client = gateway.upstream.client().clone();
         let pass_door = PassDoor::new(gateway.live.clone(), client, reporter);
         let api = Api::new(gateway.live.clone(), gateway.store.clone());
@@ -260,9 +343,9 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Body>;
+    type Response = Response<Out>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Out>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -275,17 +358,43 @@ where
 }
 
 impl Rooms {
-    async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    async fn answer<B>(&self, request: Request<B>) -> Response<Out>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if let Err(denial) = self.admit(&request) {
+            return openai::error(&Failure::Denied(denial)).map(Out::from);
+        }
+        match Door::of(request.uri().path()) {
+            Door::Call(route, model) => {
+                let model = model.map(percent_decoded);
+                self.front_door.serve(request, route, model).await
+            }
+            _ => self.tell(request).await.map(Out::from),
+        }
+    }
+
+    /// Whether the caller may make this request at all, whatever it says.
+    fn admit<B>(&self, request: &Request<B>) -> Result<(), Denial> {
+        let path = request.uri().path();
+        if !matches!(Door::of(path), Door::Front | Door::Alive | Door::Ready) {
+            admit::admit_address(request, &self.gateway.live.peek())?;
+        }
+        match principal(request) {
+            Some(principal) => admit::admit(principal, path),
+            None => Ok(()),
+        }
+    }
+
+    /// Answers what is no call.
+    async fn tell<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let gateway = &self.gateway;
         let door = Door::of(request.uri().path());
-        if let Door::Call(route, model) = door {
-            let model = model.map(percent_decoded);
-            return self.front_door.serve(request, route, model).await;
-        }
         if door == Door::Admin {
             return self.api.serve(request).await;
         }
@@ -309,10 +418,7 @@ impl Rooms {
             Door::Ready => health::ready(&gateway.draining),
             Door::Details => health::details(&live, &gateway.draining),
             Door::Health => {
-                let known = request
-                    .extensions()
-                    .get::<Arc<crate::call::Principal>>()
-                    .is_some();
+                let known = principal(&request).is_some();
                 if known || live.master_key().is_none() {
                     let query = request.uri().query().unwrap_or("");
                     health::probe(&live, &gateway.checks, &gateway.upstream, query).await
@@ -326,8 +432,11 @@ impl Rooms {
                 Some(handle) => metrics::render(handle),
                 None => openai::error(&Failure::Request(RequestFault::Route)),
             },
-            Door::Models => openai::models(&live),
-            Door::Model(name) => openai::one_model(&live, &percent_decoded(name)),
+            Door::Models => openai::models(&live, principal(&request).map(Arc::as_ref)),
+            Door::Model(name) => {
+                let caller = principal(&request).map(Arc::as_ref);
+                openai::one_model(&live, caller, &percent_decoded(name))
+            }
             Door::Decisions(_) if !administers(&request) => {
                 openai::error(&Failure::Denied(Denial::AdminOnly))
             }
@@ -354,10 +463,14 @@ impl Rooms {
     }
 }
 
+/// Who asks, if it is known.
+fn principal<B>(request: &Request<B>) -> Option<&Arc<Principal>> {
+    request.extensions().get()
+}
+
 /// Without keys there are no principals, and everybody administers.
 fn administers<B>(request: &Request<B>) -> bool {
-    let principal = request.extensions().get::<Arc<crate::call::Principal>>();
-    principal.is_none_or(|principal| principal.admin)
+    principal(request).is_none_or(|principal| principal.admin)
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -373,6 +486,17 @@ fn is_key(key: &[u8]) -> bool {
 /// The response to an error of the outer layers.
 fn refused(error: BoxError) -> Response<Body> {
     openai::error(&reason(error))
+}
+
+/// What an error of the layers around a call means to its caller.
+fn reason_of(call: &Call, customer: Option<&Customer>, error: BoxError) -> Failure {
+    if let Some(limited) = find::<Limited>(&*error) {
+        return access::Access::limited(call, customer, limited);
+    }
+    if let Some(over) = find::<OverBudget>(&*error) {
+        return access::Access::over_budget(call, customer, over);
+    }
+    reason(error)
 }
 
 /// What an error of the layers means to the caller.

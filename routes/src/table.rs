@@ -124,6 +124,15 @@ pub struct Routes {
     pub carried: List<Carried>,
 }
 
+impl Routes {
+    /// A setting that has no field of its own, by its path.
+    #[must_use]
+    pub fn setting(&self, path: &str) -> Option<&Setting> {
+        let found = self.carried.binary_search_by(|one| (*one.path).cmp(path));
+        found.ok().map(|place| &self.carried[place].value)
+    }
+}
+
 /// An exact name and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {

@@ -35,7 +35,7 @@ pub use self::time::{NotATime, Time};
 ///
 /// Reusable budgets ([`Budget`], by `budget_id`) are already filled into the allowances that name
 /// them; a value of the record's own wins.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bearer {
     /// The key.
     pub key: Key,

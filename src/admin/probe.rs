@@ -10,7 +10,7 @@ use pointsman_routes::table::{DeploymentId, Mode, Target};
 use serde_json::{Value, json};
 use tower::{Service, ServiceExt};
 
-use crate::call::{Answer, AnswerBody, Attempt, Call, Principal, Route, Spoken, peek};
+use crate::call::{About, Answer, AnswerBody, Attempt, Call, Principal, Route, Spoken, Tab, peek};
 use crate::error::Failure;
 use crate::live::Live;
 use crate::upstream::Relay;
@@ -134,6 +134,8 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         stream_timeout: None,
         controls: None,
         hints: None,
+        about: About::default(),
+        tab: Arc::new(Tab::new(0)),
         arrived: Instant::now(),
     })
 }

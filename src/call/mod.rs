@@ -1,11 +1,16 @@
 //! The values that travel: a [`Call`] on the way in, an [`Attempt`] at each deployment, an
 //! [`Answer`] on the way back.
 
+mod about;
 pub mod chat;
 pub mod controls;
 mod ends;
+pub mod means;
+pub mod models;
 pub mod peek;
+mod principal;
 mod spoken;
+mod tab;
 mod trail;
 pub mod vectors;
 
@@ -17,35 +22,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pointsman_routes::table::{DeploymentId, GroupId, Target};
 
+pub use self::about::{About, Notes, Peer};
 pub use self::controls::{Controls, Hop};
 pub use self::ends::{Ends, OnEnd, StreamEnd, StreamOutcome};
 pub use self::peek::{Field, Peek};
+pub use self::principal::Principal;
 pub use self::spoken::Spoken;
+pub use self::tab::Tab;
 pub use self::trail::{Left, Lost, Reached, Trail};
 use crate::live::Live;
 pub use crate::wire::route::{Dialect, Route};
-
-/// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// What metrics and logs call the key: the hexadecimal digest, or `litellm_proxy_master_key`.
-    pub key: Arc<str>,
-    /// The key's alias.
-    pub alias: Option<Arc<str>>,
-    /// Whether it may administer the gateway.
-    pub admin: bool,
-}
-
-impl Principal {
-    /// The holder of the master key.
-    pub fn master() -> Self {
-        Self {
-            key: "litellm_proxy_master_key".into(),
-            alias: None,
-            admin: true,
-        }
-    }
-}
 
 impl Field {
     /// The member that a request of this route must have.
@@ -94,6 +80,10 @@ pub struct Call {
     pub passed: Vec<(HeaderName, HeaderValue)>,
     /// What its headers say to whoever chooses, if that matters by the file.
     pub hints: Option<Box<Hints>>,
+    /// What it says of itself for the spend log.
+    pub about: About,
+    /// What it took, when that is known.
+    pub tab: Arc<Tab>,
     /// When its head had been read.
     pub arrived: Instant,
 }
@@ -156,6 +146,18 @@ impl Call {
     /// The public name of a group of its table.
     pub fn name_of(&self, group: GroupId) -> &str {
         &self.live.routes().groups[usize::from(group.0)].name
+    }
+
+    /// The name that its spend is counted under: the group that was asked for, or for a pattern what
+    /// the caller wrote. It stays the same at fallbacks, so that what was reserved for a model is
+    /// what is settled for it.
+    pub fn counted_as(&self) -> &str {
+        let group = self.name_of(self.requested());
+        if group.contains('*') {
+            &self.asked
+        } else {
+            group
+        }
     }
 
     /// The name that the answer bears: as the caller wrote it, or the fallback's.
@@ -327,6 +329,8 @@ pub(crate) mod example {
             stream_timeout: None,
             controls: None,
             hints: None,
+            about: About::default(),
+            tab: Arc::new(Tab::new(0)),
             arrived: Instant::now(),
             live: Arc::new(live),
         }

@@ -1,5 +1,6 @@
 //! The command line: Pointsman's own words, and LiteLLM's switches as they are.
 
+mod accounting;
 mod explain;
 mod logging;
 mod serve;

@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use super::ServeArgs;
+use super::accounting::Accounting;
 use super::logging::{self, Level};
 use super::source::{self, Source, Stamp};
 use super::store;
@@ -131,11 +132,17 @@ async fn serve(
     let groups = read.live.routes().groups.len();
     let live = Handle::new(read.live);
     let store = store::open(args.data_dir.as_deref(), &live.load()).await?;
+    let accounting = Accounting::begin(args.data_dir.as_deref(), &live, store.as_ref()).await?;
+    let reporter = match &accounting.ledger {
+        Some(ledger) => reporter.with_ledger(ledger.clone()),
+        None => reporter,
+    };
     let draining = Draining::default();
     let upstream = Upstream::new(Client::new());
     let checks = Checks::new(Router::new());
     let gateway = Gateway {
         store: store.clone(),
+        access: accounting.access.clone(),
         live: live.clone(),
         upstream: upstream.clone(),
         reporter: reporter.clone(),
@@ -188,6 +195,7 @@ async fn serve(
     if cut > 0 {
         tracing::warn!(connections = cut, "some connections were cut");
     }
+    accounting.end().await;
     if let Some(store) = store {
         store.close().await;
     }

@@ -6,7 +6,7 @@ use pointsman::live::Live;
 use pointsman::store::Store;
 
 /// Where SQLite's file is if nobody says.
-const DEFAULT: &str = "pointsman-data";
+pub(super) const DEFAULT: &str = "pointsman-data";
 
 /// Opens the database that the config names, else the one in the data directory. Without a master
 /// key there are no virtual keys, and without a database that somebody asked for, none is opened.

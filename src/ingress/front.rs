@@ -11,8 +11,9 @@ use tower::{Service, ServiceExt};
 
 use super::body::Body;
 use super::{headers, openai, read, respond};
+use crate::access::{Access, Customer};
 use crate::call::{Call, Dialect, Route, Trail};
-use crate::error::Failure;
+use crate::error::{Denial, Failure};
 use crate::live::Handle;
 use crate::spend::report::Reporter;
 
@@ -25,25 +26,26 @@ pub struct FrontDoor<S> {
     live: Handle,
     calls: S,
     reporter: Reporter,
-    reason: fn(BoxError) -> Failure,
+    access: Access,
+    reason: Reason,
 }
 
-impl<S> FrontDoor<S>
+/// Says what an error of the layers means to the caller of a call.
+pub type Reason = fn(&Call, Option<&Customer>, BoxError) -> Failure;
+
+impl<S, C> FrontDoor<S>
 where
-    S: Service<Request<Arc<Call>>, Response = Response<Body>, Error: Into<BoxError>> + Clone,
+    S: Service<Request<Arc<Call>>, Response = Response<C>, Error: Into<BoxError>> + Clone,
 {
     /// Reads requests into calls of `calls`, each with the table that is in force when it comes.
-    /// `reason` says what an error of `calls` means to the caller.
-    pub fn new(
-        live: Handle,
-        calls: S,
-        reporter: Reporter,
-        reason: fn(BoxError) -> Failure,
-    ) -> Self {
+    /// `access` knows end users and what keys have spent; `reason` says what an error of `calls` means
+    /// to the caller.
+    pub fn new(live: Handle, calls: S, reporter: Reporter, access: Access, reason: Reason) -> Self {
         Self {
             live,
             calls,
             reporter,
+            access,
             reason,
         }
     }
@@ -52,34 +54,61 @@ where
     ///
     /// Always gives a response. Dropping the future, or the response's body, ends the upstream
     /// request, and what was used until then is counted.
-    pub async fn serve<B>(
+    pub async fn serve<B, R>(
         &self,
         request: Request<B>,
         route: Route,
         named: Option<String>,
-    ) -> Response<Body>
+    ) -> Response<R>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BoxError>,
+        R: From<Body> + From<C>,
     {
         let arrived = Instant::now();
         let (head, body) = request.into_parts();
-        let id = read::call_id(&head.headers);
+        let ids = read::call_id(&head.headers);
         let live = self.live.load();
-        let call = match read::read(head, body, live, route, named, id.clone(), arrived).await {
+        let call = match read::read(head, body, live, route, named, ids.clone(), arrived).await {
             Ok(call) => call,
-            Err(failure) => return refuse(&failure, route.dialect(), &id),
+            Err(failure) => return refuse(&failure, route.dialect(), &ids.0).map(R::from),
         };
-        let answer = self.calls.clone().oneshot(Request::new(Arc::clone(&call)));
-        match answer.await {
-            Ok(response) => response,
-            Err(error) => {
-                let failure = (self.reason)(error.into());
+        let mut response = match self.answer(&call).await {
+            Ok(response) => response.map(R::from),
+            Err(failure) => {
                 self.reporter
                     .report(respond::failed(&call, &failure, Trail::default()));
-                refuse(&failure, route.dialect(), &call.id)
+                refuse(&failure, route.dialect(), &call.id).map(R::from)
+            }
+        };
+        headers::push_key(response.headers_mut(), &call, &self.access);
+        response
+    }
+
+    async fn answer(&self, call: &Arc<Call>) -> Result<Response<C>, Failure> {
+        if self.reporter.ledger().is_some_and(|ledger| !ledger.takes()) {
+            return Err(Failure::LedgerDown);
+        }
+        let mut request = Request::new(Arc::clone(call));
+        let customer = match &call.about.end_user {
+            Some(id) => self.access.customer(id).await,
+            None => None,
+        };
+        if let Some(customer) = &customer {
+            if customer
+                .account
+                .as_ref()
+                .is_some_and(|account| account.blocked)
+            {
+                let id = call.about.end_user.as_deref().unwrap_or_default();
+                return Err(Failure::Denied(Denial::EndUserBlocked(id.to_owned())));
+            }
+            if customer.means.is_some() {
+                request.extensions_mut().insert(Arc::clone(customer));
             }
         }
+        let answer = self.calls.clone().oneshot(request).await;
+        answer.map_err(|error| (self.reason)(call, customer.as_deref(), error.into()))
     }
 }
 

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use pointsman_routes::table::DeploymentId;
 use pointsman_routes::usd::{Decimal, Usd};
 
+use crate::access::Access;
+use crate::account::Time;
 use crate::call::{Call, Trail};
 use crate::live::Endpoint;
 use crate::spend::price::Cost;
@@ -47,6 +49,14 @@ names! {
     ATTEMPTS = "x-pointsman-attempts";
     SOURCE = "x-pointsman-error-source";
     DROPPED = "x-pointsman-dropped-params";
+    KEY_SPEND = "x-litellm-key-spend";
+    KEY_BUDGET = "x-litellm-key-max-budget";
+    KEY_TPM = "x-litellm-key-tpm-limit";
+    KEY_RPM = "x-litellm-key-rpm-limit";
+    LIMIT_REQUESTS = "x-ratelimit-api_key-limit-requests";
+    REMAINING_REQUESTS = "x-ratelimit-api_key-remaining-requests";
+    LIMIT_TOKENS = "x-ratelimit-api_key-limit-tokens";
+    REMAINING_TOKENS = "x-ratelimit-api_key-remaining-tokens";
 }
 
 /// Tells an nginx in front not to hold events back.
@@ -294,6 +304,38 @@ pub fn push_times(headers: &mut HeaderMap, call: &Call, upstream: Duration) {
     let total = call.arrived.elapsed();
     headers.insert(DURATION, millis(total));
     headers.insert(OVERHEAD, millis(total.saturating_sub(upstream)));
+}
+
+/// What the key has spent, this call included as far as its cost is known, and what it may use.
+pub fn push_key(headers: &mut HeaderMap, call: &Call, access: &Access) {
+    let means = call.principal.means();
+    if let Some(purse) = means.key_purse() {
+        let spent = access.spent(purse).picos();
+        let spent = spent.saturating_add(call.tab.cost().unwrap_or(0));
+        headers.insert(KEY_SPEND, dollars(Usd(spent.into())));
+        if let Some(max) = purse.budget(Time::now).max() {
+            headers.insert(KEY_BUDGET, dollars(Usd(max.picos().into())));
+        }
+    }
+    let Some(limit) = means.key_limit() else {
+        return;
+    };
+    let standings = access.standings(limit);
+    for (standing, own, of, left) in [
+        (
+            standings.requests,
+            KEY_RPM,
+            LIMIT_REQUESTS,
+            REMAINING_REQUESTS,
+        ),
+        (standings.tokens, KEY_TPM, LIMIT_TOKENS, REMAINING_TOKENS),
+    ] {
+        if let Some(standing) = standing {
+            headers.insert(own, standing.limit.into());
+            headers.insert(of, standing.limit.into());
+            headers.insert(left, standing.remaining.into());
+        }
+    }
 }
 
 /// The provider's headers that the caller may see, unless one of them echoes a secret.

@@ -1,15 +1,19 @@
 //! What every front door of OpenAI's kind answers with: errors, lists of models, JSON.
 
-use http::{HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, Response, header};
 use serde::Serialize;
 
 use super::body::Body;
 use super::headers;
 use super::read::resolve;
-use crate::call::Dialect;
+use crate::call::{Dialect, Principal};
 use crate::dialect;
-use crate::error::{Failure, RequestFault};
+use crate::error::{Denial, Failure, RequestFault};
 use crate::live::Live;
+
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const LIMIT_TYPE: HeaderName = HeaderName::from_static("rate_limit_type");
+const RESET_AT: HeaderName = HeaderName::from_static("reset_at");
 
 /// The response to a failure, in OpenAI's shape. An unknown path or method has LiteLLM's own.
 pub fn error(failure: &Failure) -> Response<Body> {
@@ -32,8 +36,21 @@ pub fn error_in(dialect: Dialect, failure: &Failure) -> Response<Body> {
     if let Some(after) = failure.retry_after() {
         headers.insert(header::RETRY_AFTER, after);
     }
-    if let Failure::Request(RequestFault::Method(allowed)) = failure {
-        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+    match failure {
+        Failure::Request(RequestFault::Method(allowed)) => {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        // SDKs would ask again in vain.
+        Failure::OverBudget(_) => {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        Failure::Limited(fault) => {
+            headers.insert(LIMIT_TYPE, HeaderValue::from_static(fault.unit));
+            if let Ok(at) = HeaderValue::from_str(&fault.reset_at) {
+                headers.insert(RESET_AT, at);
+            }
+        }
+        _ => {}
     }
     response
 }
@@ -61,19 +78,42 @@ struct Model<'a> {
     owned_by: &'static str,
 }
 
-/// `GET /v1/models`: groups and aliases.
-pub fn models(live: &Live) -> Response<Body> {
+/// `GET /v1/models`: groups and aliases, as far as the caller may ask for them, and the caller's own
+/// names for models. Without a caller, all of them.
+pub fn models(live: &Live, principal: Option<&Principal>) -> Response<Body> {
+    let may = |name: &str, target| {
+        principal.is_none_or(|principal| principal.models().check(live, name, target).is_ok())
+    };
+    let names = live
+        .table()
+        .names()
+        .filter(|name| may(&name.name, name.target));
+    let own = principal.into_iter().flat_map(Principal::own_names);
     json(&Models {
-        data: live.table().names().map(|name| model(&name.name)).collect(),
+        data: names
+            .map(|name| &*name.name)
+            .chain(own)
+            .map(model)
+            .collect(),
         object: "list",
     })
 }
 
 /// `GET /v1/models/{model}`.
-pub fn one_model(live: &Live, asked: &str) -> Response<Body> {
-    match resolve(live, asked) {
-        Ok(_) => json(&model(asked)),
-        Err(failure) => error(&failure),
+pub fn one_model(live: &Live, principal: Option<&Principal>, asked: &str) -> Response<Body> {
+    let name = principal
+        .and_then(|principal| principal.renamed(asked))
+        .unwrap_or(asked);
+    let target = match resolve(live, name) {
+        Ok(target) => target,
+        Err(failure) => return error(&failure),
+    };
+    match principal.map(|principal| principal.models().check(live, name, target)) {
+        Some(Err(party)) => {
+            let model = asked.chars().take(200).collect();
+            error(&Failure::Denied(Denial::Model { party, model }))
+        }
+        _ => json(&model(asked)),
     }
 }
 

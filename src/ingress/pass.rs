@@ -129,7 +129,7 @@ impl PassDoor {
     {
         let live = self.live.load();
         let (head, body) = request.into_parts();
-        let id = read::call_id(&head.headers);
+        let (id, _) = read::call_id(&head.headers);
         let Some(api) = live.api(head.uri.path()) else {
             return refuse(&Failure::Request(RequestFault::Route), Dialect::OpenAi, &id);
         };

@@ -1,6 +1,9 @@
 //! Reads a request into a [`Call`].
 
-use std::sync::Arc;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,9 +11,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::call::{Call, Controls, Dialect, Field, Hints, Principal, Route, Spoken, peek};
-use crate::error::{Failure, RequestFault};
+use crate::access::address;
+use crate::call::{
+    About, Call, Controls, Dialect, Field, Hints, Principal, Route, Spoken, Tab, peek,
+};
+use crate::error::{Denial, Failure, RequestFault};
 use crate::live::Live;
+use crate::wire::uuid;
 
 /// Longest request body, unless the file says otherwise.
 const MAX_REQUEST_BYTES: u64 = 100 << 20;
@@ -34,7 +41,7 @@ pub(super) async fn read<B>(
     live: Arc<Live>,
     route: Route,
     named: Option<String>,
-    id: HeaderValue,
+    (id, row): (HeaderValue, u128),
     arrived: Instant,
 ) -> Result<Arc<Call>, Failure>
 where
@@ -66,7 +73,17 @@ where
                 name: "model",
             }))?,
     };
+    let principal = head.extensions.get::<Arc<Principal>>();
+    let principal = principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone);
+    let asked = match principal.renamed(&asked) {
+        Some(name) => name.to_owned(),
+        None => asked,
+    };
     let target = resolve(&live, &asked)?;
+    if let Err(party) = principal.models().check(&live, &asked, target) {
+        let model = asked.chars().take(200).collect();
+        return Err(Failure::Denied(Denial::Model { party, model }));
+    }
     if peek.get(Field::required_by(route)).is_none() {
         let name = Field::required_by(route).name();
         return Err(Failure::Request(RequestFault::Missing {
@@ -74,7 +91,6 @@ where
             name,
         }));
     }
-    let principal = head.extensions.get::<Arc<Principal>>();
     let timeout = seconds(&head.headers, &TIMEOUT)
         .or_else(|| peek.seconds(&body, Field::Timeout))
         .or_else(|| peek.seconds(&body, Field::RequestTimeout));
@@ -83,10 +99,13 @@ where
     let retries = head.headers.get(&NUM_RETRIES);
     let controls = Controls::read(&live, &asked, &body, &peek, retries)?;
     let ceiling = live.routes().settings.request_timeout;
+    let ip = address::of(&head.extensions, &head.headers, &live);
+    let own = live.end_user_header();
+    let about = About::read(&head.headers, own, ip, &body, &peek);
     // Large, so it is put where it stays.
     let call = Arc::new(Call {
         id,
-        principal: principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone),
+        principal,
         route,
         asked: asked.into(),
         target,
@@ -100,6 +119,8 @@ where
         stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),
         hints: hints(&head.headers, &live),
         controls,
+        about,
+        tab: Arc::new(Tab::new(row)),
         arrived,
         live,
     });
@@ -268,31 +289,36 @@ fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
     Duration::try_from_secs_f64(headers.get(name)?.to_str().ok()?.parse().ok()?).ok()
 }
 
-/// The caller's id of the call if it gives a plain one, else a random UUID (RFC 9562, version 4).
-pub(super) fn call_id(headers: &HeaderMap) -> HeaderValue {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    if let Some(given) = headers.get(&CALL_ID) {
+/// The caller's id of the call if it gives a plain one, else a random UUID (RFC 9562, version 4); and
+/// the id of its row in the ledger, which is that UUID, and never the caller's word.
+pub(super) fn call_id(headers: &HeaderMap) -> (HeaderValue, u128) {
+    let row = random_uuid();
+    let given = headers.get(&CALL_ID).filter(|given| {
         let plain =
             |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
         let bytes = given.as_bytes();
-        if !bytes.is_empty() && bytes.len() <= 128 && bytes.iter().all(plain) {
-            return given.clone();
-        }
-    }
-    let mut random = fastrand::u128(..).to_be_bytes();
-    random[6] = random[6] & 0x0f | 0x40;
-    random[8] = random[8] & 0x3f | 0x80;
-    let mut text = [b'-'; 36];
-    let mut at = 0;
-    for (place, byte) in random.into_iter().enumerate() {
-        if matches!(place, 4 | 6 | 8 | 10) {
-            at += 1;
-        }
-        text[at] = HEX[usize::from(byte >> 4)];
-        text[at + 1] = HEX[usize::from(byte & 15)];
-        at += 2;
-    }
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        !bytes.is_empty() && bytes.len() <= 128 && bytes.iter().all(plain)
+    });
+    let id = match given {
+        Some(given) => given.clone(),
+        None => HeaderValue::from_bytes(&uuid::text(row))
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+    };
+    (id, row)
+}
+
+/// Half of it counts on from a random number of this process and is then mixed, half is random: the
+/// generators of two threads may come to the same numbers, but not at the same count.
+fn random_uuid() -> u128 {
+    static COUNT: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
+    let mut mixed = COUNT.fetch_add(1, Ordering::Relaxed);
+    // The finalizer of SplitMix64, which maps no two numbers to one.
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    let random = u128::from(mixed) << 64 | u128::from(fastrand::u64(..));
+    random & !(0xf << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62
 }
 
 #[cfg(test)]
@@ -301,21 +327,25 @@ mod tests {
 
     #[test]
     fn a_call_without_an_id_gets_a_uuid() {
-        let id = call_id(&HeaderMap::new());
+        let (id, row) = call_id(&HeaderMap::new());
+        assert_eq!(id.as_bytes(), uuid::text(row));
         let text = id.to_str().unwrap();
         let parts: Vec<_> = text.split('-').map(str::len).collect();
         assert_eq!(parts, [8, 4, 4, 4, 12]);
         assert_eq!(&text[14..15], "4");
         assert!(matches!(&text[19..20], "8" | "9" | "a" | "b"));
-        assert_ne!(id, call_id(&HeaderMap::new()));
+        assert_ne!(row, call_id(&HeaderMap::new()).1);
     }
 
     #[test]
     fn a_callers_id_is_kept_if_it_is_plain() {
         let mut headers = HeaderMap::new();
         headers.insert(&CALL_ID, HeaderValue::from_static("my-id_1"));
-        assert_eq!(call_id(&headers), "my-id_1");
+        let (id, row) = call_id(&headers);
+        assert_eq!(id, "my-id_1");
+        // Twice the same word is two requests.
+        assert_ne!(call_id(&headers).1, row);
         headers.insert(&CALL_ID, HeaderValue::from_static("a b"));
-        assert_ne!(call_id(&headers), "a b");
+        assert_ne!(call_id(&headers).0, "a b");
     }
 }

@@ -54,6 +54,14 @@ where
 
     fn call(&mut self, request: Request<Arc<Call>>) -> Self::Future {
         let call = request.into_body();
+        if let Some(ledger) = self
+            .reporter
+            .ledger()
+            .filter(|ledger| ledger.notes_beginnings())
+        {
+            let [worst, prompt] = call.tab.worst();
+            ledger.begin(&call, worst, prompt);
+        }
         ResponseFuture {
             answer: self.calls.call(Arc::clone(&call)),
             open: Open {

@@ -6,24 +6,33 @@
 
 pub mod api;
 pub mod aws;
+mod ceiling;
 mod endpoint;
 mod environment;
 pub mod google;
+mod keys;
 mod master;
+mod rules;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use pointsman_routes::table::{Deployment, DeploymentId, Routes};
+use http::HeaderName;
+use pointsman_layers::auth::KeyDigest;
+use pointsman_routes::table::{Deployment, DeploymentId, Routes, Target};
 use pointsman_routes::{Literals, Table};
 
 pub use self::api::Api;
+pub use self::ceiling::Ceiling;
 pub use self::endpoint::{Authority, Endpoint, Names};
 use self::environment::Environment;
 pub use self::master::MasterKey;
+pub use self::rules::{Admission, LedgerRules, Orphans, Rules, TokenKind, WhenFull};
+use crate::account::{Bearer, Period};
 
 /// A table, bound to the environment.
 pub struct Live {
@@ -33,6 +42,10 @@ pub struct Live {
     master: Option<MasterKey>,
     database: Option<String>,
     salt: Option<String>,
+    keys: HashMap<KeyDigest, Arc<Bearer>>,
+    ceilings: Box<[Ceiling]>,
+    rules: Rules,
+    admission: Admission,
     origin: String,
     since: Instant,
     generation: u64,
@@ -72,6 +85,10 @@ impl Live {
         let master = environment.master_key(routes, &mut faults);
         let database = environment.database_url(routes, &mut faults);
         let salt = environment.get("LITELLM_SALT_KEY");
+        let keys = environment.file_keys(routes, &mut faults);
+        let ceilings = ceiling::of_groups(routes);
+        let rules = Rules::of(routes, &mut faults);
+        let admission = Admission::of(routes, &mut faults);
         let endpoints = routes
             .deployments
             .iter()
@@ -87,6 +104,10 @@ impl Live {
                 master,
                 database,
                 salt,
+                keys,
+                ceilings,
+                rules,
+                admission,
                 origin,
                 since: Instant::now(),
                 generation,
@@ -135,6 +156,44 @@ impl Live {
     pub fn salt(&self) -> Option<&[u8]> {
         let master = self.master.as_ref().map(|master| &master.digest.0[..]);
         self.salt.as_deref().map(str::as_bytes).or(master)
+    }
+
+    /// The key of the file that has this digest.
+    pub fn file_key(&self, digest: &KeyDigest) -> Option<&Arc<Bearer>> {
+        self.keys.get(digest)
+    }
+
+    /// What an answer to this may cost at most, whoever gives it in the end.
+    pub fn ceiling(&self, target: Target) -> Ceiling {
+        match target {
+            Target::Group(group) => self.ceilings[usize::from(group.0)],
+            Target::Deployment(id) => ceiling::of_deployment(self.routes(), id),
+        }
+    }
+
+    /// What the file says of budgets and limits that accounts have not.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// How spend is written down.
+    pub fn ledger(&self) -> &LedgerRules {
+        &self.rules.ledger
+    }
+
+    /// The window of the whole proxy's budget.
+    pub fn proxy_period(&self) -> Option<Period> {
+        keys::period(self.routes().settings.budget.as_ref()?.window?)
+    }
+
+    /// Which addresses may come in.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// The file's own header for the end user.
+    pub fn end_user_header(&self) -> Option<&HeaderName> {
+        self.rules.end_user_header.as_ref()
     }
 
     /// The file that it comes from.

@@ -53,7 +53,7 @@ impl Chain {
             (None, Target::Deployment(_)) => hops(call, &router.default_fallbacks),
         };
         for hop in hops {
-            if !chain.ahead.contains(&hop) && chain.is_new(call, &hop) {
+            if !chain.ahead.contains(&hop) && chain.is_new(call, &hop) && may_use(call, &hop) {
                 chain.ahead.push_back(hop);
             }
         }
@@ -106,6 +106,18 @@ pub fn has_special(call: &Call, class: Class) -> bool {
 
 /// The list for this class.
 fn special(call: &Call, class: Option<Class>) -> Vec<Hop> {
+    let mut hops = listed(call, class);
+    hops.retain(|hop| may_use(call, hop));
+    hops
+}
+
+/// Whether the caller may have an answer from there. A fallback opens no model that the key does not.
+fn may_use(call: &Call, hop: &Hop) -> bool {
+    let models = call.principal.models();
+    models.check(&call.live, &hop.name, hop.target).is_ok()
+}
+
+fn listed(call: &Call, class: Option<Class>) -> Vec<Hop> {
     let Some(class @ (Class::ContextWindow | Class::ContentPolicy)) = class else {
         return Vec::new();
     };

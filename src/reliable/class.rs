@@ -64,6 +64,9 @@ pub fn of(failure: &Failure) -> Option<Class> {
         | Failure::Request(_)
         | Failure::Denied(_)
         | Failure::Api { .. }
+        | Failure::Limited(_)
+        | Failure::OverBudget(_)
+        | Failure::LedgerDown
         | Failure::Internal => None,
     }
 }

@@ -13,6 +13,8 @@ use http::StatusCode;
 use pointsman_routes::table::DeploymentId;
 use pointsman_routes::usd::Decimal;
 
+use super::journal::Position;
+use super::ledger::Ledger;
 use super::meter::Meter;
 use super::pass::PassRecord;
 use super::price::Cost;
@@ -129,6 +131,7 @@ pub struct Reporter {
     queue: Option<SyncSender<(SystemTime, Ended)>>,
     lost: Arc<AtomicU64>,
     meter: Arc<Meter>,
+    ledger: Option<Ledger>,
     also: Option<Also>,
 }
 
@@ -163,6 +166,7 @@ impl Reporter {
             lost: Arc::default(),
             meter: Arc::default(),
             also: None,
+            ledger: None,
         }
     }
 
@@ -181,18 +185,37 @@ impl Reporter {
                 lost,
                 meter: Arc::default(),
                 also: None,
+                ledger: None,
             },
             writer,
         )
     }
 
-    /// Counts a call that has ended and queues its line. Never waits.
-    pub fn report(&self, record: Record) {
+    /// The same with a ledger, in which every call is written down.
+    #[must_use]
+    pub fn with_ledger(mut self, ledger: Ledger) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    /// The ledger, if there is one.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    /// Writes down a call that has ended, counts it and queues its line: to be called before the end
+    /// of its answer goes out. Waits for nothing but the kernel. Gives the place in the ledger that is
+    /// to be on the disk before that, where the ledger is [strict](Ledger::strict).
+    pub fn report(&self, record: Record) -> Option<Position> {
+        let tab = &record.call.tab;
+        tab.settle(record.usage.as_ref(), record.cost.total());
+        let position = self.ledger.as_ref().and_then(|ledger| ledger.end(&record));
         self.meter.count(&record);
         if let Some(Also(told)) = &self.also {
             told(&record);
         }
         self.queue(Ended::Call(record));
+        position.filter(|_| self.ledger.as_ref().is_some_and(Ledger::strict))
     }
 
     /// Counts a request that was passed on and has ended, and queues its line. Never waits.

@@ -1,5 +1,5 @@
 //! Where accounts and spend are kept: in SQLite, in a file of the process's own, or in PostgreSQL,
-//! which replicas share. And the keys that the configuration itself gives.
+//! which replicas share.
 //!
 //! Both databases run the same statements, through sqlx's `Any` driver; what differs between them
 //! is in `connect.rs` and `watch.rs`.
@@ -13,8 +13,6 @@ mod seal;
 mod spend;
 mod watch;
 mod work;
-
-pub mod config;
 
 use std::fmt;
 use std::path::Path;

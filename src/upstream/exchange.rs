@@ -103,7 +103,7 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
     }
     let written = match task {
         Task::Chat | Task::Stream | Task::CountTokens => {
-            protocol.write_chat(&ask, &*conversation(call, deployment)?)
+            protocol.write_chat(&ask, &*affordable(call, conversation(call, deployment)?))
         }
         Task::Embed => protocol.write_embed(&ask, &vectors::read_embed(call, deployment)?),
         Task::Rerank => protocol.write_rerank(&ask, &vectors::read_rerank(call, deployment)?),
@@ -189,6 +189,15 @@ fn conversation(
     let mut chat = (*chat).clone();
     chat.fill(defaults);
     Ok(Arc::new(chat))
+}
+
+/// A conversation whose answer is no longer than the caller's budgets pay for.
+fn affordable(call: &Call, mut chat: Arc<chat::Request>) -> Arc<chat::Request> {
+    if let Some(most) = call.tab.most_output() {
+        let chat = Arc::make_mut(&mut chat);
+        chat.max_tokens = Some(chat.max_tokens.map_or(most, |own| own.min(most)));
+    }
+    chat
 }
 
 /// Headers are made new: nothing of the caller's head goes to the provider.

@@ -196,6 +196,7 @@ impl Relay {
     /// The next bytes for the caller; `None` at the end.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Some(held) = self.held.take() {
+            self.tell_if_done();
             return Poll::Ready(Some(held));
         }
         while self.state == State::Reading {
@@ -203,9 +204,7 @@ impl Relay {
             match self.step(read) {
                 Ok(Some(bytes)) => {
                     self.first_event.get_or_insert_with(Instant::now);
-                    if self.state == State::Ended {
-                        self.end(StreamOutcome::Complete);
-                    }
+                    self.tell_if_done();
                     return Poll::Ready(Some(bytes));
                 }
                 Ok(None) => {}
@@ -214,6 +213,14 @@ impl Relay {
         }
         self.end(StreamOutcome::Complete);
         Poll::Ready(None)
+    }
+
+    /// Tells of the end before the last event goes out: for the caller the answer is whole then,
+    /// whatever becomes of the connection.
+    fn tell_if_done(&mut self) {
+        if self.state == State::Ended || self.passage.progress().done {
+            self.end(StreamOutcome::Complete);
+        }
     }
 
     /// Whether every byte was given out.

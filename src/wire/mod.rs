@@ -12,3 +12,4 @@ pub mod route;
 pub mod splice;
 pub mod sse;
 pub mod usage;
+pub mod uuid;

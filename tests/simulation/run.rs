@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fastrand::Rng;
+use pointsman::access::Access;
 use pointsman::call::{Answer, Call, Lost, Reached};
 use pointsman::error::Failure;
 use pointsman::ingress::front::FrontDoor;
@@ -147,9 +148,15 @@ fn door(plan: &Arc<Plan>, handle: &Handle, router: &Router, books: &Books) -> Do
     };
     let reporter = Reporter::silent();
     let responder = Responder::new(calls, reporter.clone());
-    Arc::new(FrontDoor::new(handle.clone(), responder, reporter, |_| {
-        Failure::Internal
-    }))
+    let access = Access::new(handle.clone(), None);
+    let reason = |_: &_, _: Option<&_>, _| Failure::Internal;
+    Arc::new(FrontDoor::new(
+        handle.clone(),
+        responder,
+        reporter,
+        access,
+        reason,
+    ))
 }
 
 /// Writes each leg into the books.

@@ -3,7 +3,7 @@
 use super::Kind::{Any, Bool, Count, Dollars, Map, Seconds, Secret, Sections, Text, Words};
 use super::Section::{General, PassThrough};
 use super::Verdict::{Better, Differs, Honoured, Later};
-use super::{Line, carried, field, ignored, rejected};
+use super::{Line, carried, field, ignored, kept, rejected};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Line] = &[
@@ -64,9 +64,34 @@ pub(super) const ROWS: &[Line] = &[
     field(General, &["budget_error_status"], Count,
         Differs("429 unless given; LiteLLM's versions sent 400, 422 or 429"),
         "Status of a spent budget.", "A5-06"),
-    carried(General, &["allowed_ips", "allowed_routes", "admin_only_routes", "public_routes",
+    kept(General, &["allowed_ips"], Words, Honoured,
+        "Addresses, or networks such as `10.0.0.0/8`, that may call; all unless given.", "A5-06"),
+    kept(General, &["use_x_forwarded_for"], Bool, Honoured,
+        "Takes the first address of `x-forwarded-for` for the caller's.", "A5-06"),
+    kept(General, &["trusted_proxy_ranges"], Words, Honoured,
+        "Whose `x-forwarded-for` is believed; everybody's unless given.", "A5-06"),
+    kept(General, &["user_header_name"], Text, Honoured,
+        "The header that names the end user, beside `x-litellm-end-user-id`.", "A5-06"),
+    kept(General, &["token_rate_limit_type"], Text, Honoured,
+        "Which tokens rates count: `total`, `input` or `output`.", "A5-06"),
+    kept(General, &["apply_user_budget_to_team_keys"], Bool, Honoured,
+        "A team's key spends its user's own budget, too.", "A5-06"),
+    kept(General, &["database_grace"], Count, Differs("LiteLLM has no such key"),
+        "Seconds for which known keys are served while the database is down; an hour unless given.",
+        "A11-08"),
+    kept(General, &["ledger_orphans"], Text, Differs("LiteLLM has no such key"),
+        "What requests are charged that were under way when the gateway died: `zero`, `counted` (their prompt) or `worst_case`.",
+        "A11-08"),
+    kept(General, &["ledger_strict"], Bool, Differs("LiteLLM has no such key"),
+        "Holds the end of an answer until its record is on the disk, against power cuts.",
+        "A11-08"),
+    kept(General, &["ledger_max_mb"], Count, Differs("LiteLLM has no such key"),
+        "Records that may wait for the database, in MB; 1024 unless given.", "A11-08"),
+    kept(General, &["ledger_when_full"], Text, Differs("LiteLLM has no such key"),
+        "New requests when no record can be kept: `refuse` (503) or `serve`.", "A11-08"),
+    carried(General, &["allowed_routes", "admin_only_routes", "public_routes",
         "enforce_user_param", "enforced_params", "reject_clientside_metadata_tags",
-        "use_x_forwarded_for", "trusted_proxy_ranges", "user_header_name", "user_header_mappings",
+        "user_header_mappings",
         "request_tag_mappings", "role_permissions", "service_account_settings"], Any,
         "Who may call what.", "A5-06"),
     carried(General, &["enable_jwt_auth", "litellm_jwtauth", "enable_oauth2_auth",
@@ -124,10 +149,10 @@ pub(super) const ROWS: &[Line] = &[
         "password_policy_require_numbers", "password_policy_require_special_characters",
         "disable_password_login_when_sso_enabled", "disable_env_credential_login",
         "enable_public_model_hub"], Any, "Options of the admin pages.", "A5-06"),
-    carried(General, &["token_rate_limit_type", "user_api_key_cache_ttl",
+    carried(General, &["user_api_key_cache_ttl",
         "user_api_key_cache_max_size", "infer_model_from_keys", "control_plane_url", "timezone",
         "default_team_disabled", "fail_closed_rate_limit_enforcement", "disable_budget_reservation",
-        "apply_user_budget_to_team_keys", "enforce_fallback_model_access",
+        "enforce_fallback_model_access",
         "disable_fallbacks_on_per_model_rate_limits", "self_serve_budget_policy", "alert_on_budget",
         "cancel_on_disconnect", "include_call_id_in_error_body", "return_wildcard_routes",
         "missing_session_id", "proxy_config_reload_interval_seconds",

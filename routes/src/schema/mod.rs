@@ -256,6 +256,21 @@ const fn carried(
 }
 
 /// A key without effect.
+/// [`carried`], and heeded.
+const fn kept(
+    section: Section,
+    names: &'static [&'static str],
+    kind: Kind,
+    verdict: Verdict,
+    meaning: &'static str,
+    row: &'static str,
+) -> Line {
+    Line {
+        verdict,
+        ..carried(section, names, kind, meaning, row)
+    }
+}
+
 const fn ignored(
     section: Section,
     names: &'static [&'static str],

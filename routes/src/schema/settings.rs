@@ -5,7 +5,7 @@ use super::Kind::{
 };
 use super::Section::{CacheParams, Guardrail, Settings};
 use super::Verdict::{Better, Differs, Honoured, Later};
-use super::{Kind, Line, carried, field, ignored, rejected};
+use super::{Kind, Line, carried, field, ignored, kept, rejected};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Line] = &[
@@ -64,12 +64,17 @@ pub(super) const ROWS: &[Line] = &[
         "Keeps prompts and answers out of callbacks.", "A3-17"),
     carried(Settings, &["redact_user_api_key_info", "redact_messages_in_exceptions"], Bool,
         "Keeps key data and messages out of callbacks and errors.", "A3-17"),
-    Line { verdict: Honoured, ..carried(Settings, &["default_internal_user_params",
-        "default_team_params", "upperbound_key_generate_params", "default_key_generate_params",
-        "max_internal_user_budget", "internal_user_budget_duration"], Any,
-        "Defaults and ceilings of keys, users and teams that the admin API makes.", "A3-18") },
+    kept(Settings, &["max_internal_user_budget"], Dollars, Honoured,
+        "Money of each user without a budget, for keys without a team.", "A3-18"),
+    kept(Settings, &["internal_user_budget_duration"], Kind::Window, Honoured,
+        "The window of that money.", "A3-18"),
+    kept(Settings, &["max_end_user_budget"], Dollars, Honoured,
+        "Money of each end user that is known and has no budget.", "A3-18"),
+    kept(Settings, &["default_internal_user_params",
+        "default_team_params", "upperbound_key_generate_params", "default_key_generate_params"], Any,
+        Honoured, "Defaults and ceilings of keys, users and teams that the admin API makes.", "A3-18"),
     carried(Settings, &["default_team_settings",
-        "key_generation_settings", "max_end_user_budget", "max_end_user_budget_id",
+        "key_generation_settings", "max_end_user_budget_id",
         "max_user_budget", "default_max_internal_user_budget", "max_ui_session_budget", "budget_rollover",
         "default_soft_budget", "tag_budget_config"], Any,
         "Defaults and ceilings of keys, users and teams.", "A3-18"),

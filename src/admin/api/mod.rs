@@ -198,7 +198,7 @@ impl Office {
         let store = self.store.clone().ok_or_else(Refusal::no_database)?;
         let caller = match principal {
             None => Caller::master(),
-            Some(principal) if *principal == Principal::master() => Caller::master(),
+            Some(principal) if principal.is_master() => Caller::master(),
             Some(principal) => Caller::of(&store, &principal.key).await?,
         };
         let reads = endpoint.method == Method::Get;

@@ -50,8 +50,17 @@ pub(crate) fn body(
     for (ours, theirs) in deployment.provider.renames.iter() {
         rename(call, ours, theirs, &mut splice);
     }
+    let cut = call.tab.most_output().filter(|_| {
+        matches!(
+            call.route,
+            Route::Chat | Route::Completions | Route::Messages
+        )
+    });
+    if let Some(most) = cut {
+        cut_output(call, deployment, most, &mut splice);
+    }
     if !deployment.defaults.is_empty() && call.route != Route::CountTokens {
-        add_defaults(text, deployment, &mut splice);
+        add_defaults(text, deployment, cut.is_some(), &mut splice);
     }
     splice.apply(text, peek.open, peek.empty)
 }
@@ -113,9 +122,43 @@ fn rename(call: &Call, ours: &str, theirs: &str, splice: &mut Splice) {
     splice.replace(member.start..member.name_end, name);
 }
 
-/// Request fields that the file gives, where the caller gave none.
-fn add_defaults(text: &[u8], deployment: &Deployment, splice: &mut Splice) {
+/// The members that bound the length of an answer.
+const BOUNDS: [Field; 2] = [Field::MaxCompletionTokens, Field::MaxTokens];
+
+/// Lets an answer be no longer than the caller's budgets pay for.
+fn cut_output(call: &Call, deployment: &Deployment, most: u64, splice: &mut Splice) {
+    let shown = most.to_string();
+    let mut bounded = false;
+    for member in BOUNDS.into_iter().filter_map(|field| call.peek.get(field)) {
+        let own = std::str::from_utf8(member.value(&call.body)).ok();
+        match own.and_then(|own| own.parse::<u64>().ok()) {
+            Some(own) if own <= most => {}
+            _ => splice.replace(member.value_range(), shown.clone().into_bytes()),
+        }
+        bounded = true;
+    }
+    if bounded {
+        return;
+    }
+    // OpenAI's newer models know the newer name only, and others the older one.
+    let newer = call.route == Route::Chat && deployment.provider.name == "openai";
+    let ours = BOUNDS[usize::from(!newer)].name();
+    let renamed = deployment
+        .provider
+        .renames
+        .iter()
+        .find(|(name, _)| *name == ours);
+    let name = renamed.map_or(ours, |(_, theirs)| theirs);
+    splice.insert(&named(name, shown.as_bytes()));
+}
+
+/// Request fields that the file gives, where the caller gave none. With `bounded` the length of the
+/// answer has been given already.
+fn add_defaults(text: &[u8], deployment: &Deployment, bounded: bool, splice: &mut Splice) {
     let mut missing: Vec<_> = deployment.defaults.iter().collect();
+    if bounded {
+        missing.retain(|(name, _)| BOUNDS.iter().all(|bound| **name != *bound.name()));
+    }
     let walked = json::members(text, |member| {
         let literal = &text[member.start..member.name_end];
         if let Some(name) = json::string(literal) {

@@ -1,0 +1,320 @@
+//! What a request may cost at most, and which budgets it is charged to.
+//!
+//! The worst case is reserved before a provider is asked: the prompt at one token a byte, which no
+//! vocabulary exceeds, but no more than the model's window; and as many tokens of answer as the
+//! caller or the model allows, for each choice; at the dearest prices of whoever may answer, fallbacks
+//! among them. A budget that cannot pay that, but can pay the prompt and a shorter answer, is reserved
+//! as a whole, and the answer is cut to what it pays. So a budget is exceeded only
+//!
+//! - by an answer without `max_tokens` of a model whose maximum is not known: by what is beyond
+//!   [`UNKNOWN_OUTPUT`] tokens;
+//! - where the answer was cut, by what the prompt has more tokens than were counted or, for models
+//!   whose vocabulary is not published, than one for [`COUNTED_BYTES_PER_TOKEN`] bytes;
+//! - by a provider that does not keep to `max_tokens`.
+
+use std::sync::Arc;
+
+use http::Request;
+use pointsman_layers::budget::{
+    Budget, Charge, Charges, MOST, MemoryLedger, OverBudget, Usd, Window,
+};
+use pointsman_layers::hold::{Measure, Over};
+use pointsman_routes::table::{self, Target};
+use pointsman_routes::usd;
+
+use super::{Access, Customer};
+use crate::account::Time;
+use crate::call::means::{Purse, picos};
+use crate::call::{Call, Controls, Field, Hop, Route, Tab};
+use crate::error::{BudgetFault, Failure};
+use crate::live::{Ceiling, Live};
+use crate::routing::tokens::{Tokens, Vocabulary, apart};
+use crate::wire::json;
+
+/// Tokens of an answer that neither the caller nor the model bounds; LiteLLM's.
+pub const UNKNOWN_OUTPUT: u64 = 16_384;
+/// Bytes of a token, where a budget is nearly spent and the model's vocabulary is not published.
+pub const COUNTED_BYTES_PER_TOKEN: u64 = 3;
+/// The shortest answer that is worth asking for.
+const LEAST_OUTPUT: u64 = 1;
+/// Tokens that a provider puts around a prompt.
+const FRAME_TOKENS: u64 = 16;
+
+/// Says what a request did cost when it is over.
+#[derive(Clone, Debug)]
+pub struct Settled(Arc<Tab>);
+
+impl Measure<Usd> for Settled {
+    fn measure(&self, _: Over) -> Option<Usd> {
+        // What was never settled was never answered.
+        Some(Usd::from_picos(self.0.cost().unwrap_or(0)))
+    }
+}
+
+/// The largest request that is there to be paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Worst {
+    /// Tokens of the prompt, at most.
+    prompt: u64,
+    /// Tokens of each choice of the answer, at most.
+    output: u64,
+    choices: u64,
+    ceiling: Ceiling,
+}
+
+impl Worst {
+    fn of(call: &Call) -> Self {
+        let own = call.live.ceiling(call.target);
+        let mut worst = Self {
+            prompt: call.body.len() as u64,
+            output: own.output_tokens.unwrap_or(UNKNOWN_OUTPUT),
+            choices: 1,
+            ceiling: own,
+        };
+        let mut asked = Asked::of(call);
+        if let Some(controls) = call.controls.as_deref() {
+            for hop in hops(controls) {
+                worst.ceiling = worst.ceiling.and(call.live.ceiling(hop.target));
+                if let Some(changes) = &hop.changes {
+                    worst.prompt = worst.prompt.max((call.body.len() + changes.len()) as u64);
+                    asked.widen(changes);
+                }
+            }
+            worst.output = worst.ceiling.output_tokens.unwrap_or(UNKNOWN_OUTPUT);
+        }
+        if let Some(most) = asked.most {
+            worst.output = match worst.ceiling.output_tokens {
+                Some(known) => most.min(known),
+                None => most,
+            };
+        }
+        worst.choices = asked.choices;
+        worst.prompt = worst.prompt.min(worst.ceiling.window.unwrap_or(u64::MAX));
+        if !matches!(
+            call.route,
+            Route::Chat | Route::Completions | Route::Messages
+        ) {
+            worst.output = 0;
+        }
+        worst
+    }
+
+    fn cost(&self) -> Usd {
+        let input = self.ceiling.input.times(self.prompt);
+        let output = self
+            .ceiling
+            .output
+            .times(self.output.saturating_mul(self.choices));
+        picos(input.plus(output))
+    }
+
+    /// The tokens of each choice that are paid by `money` after the prompt is.
+    fn affordable(&self, money: Usd, prompt: u64) -> Option<u64> {
+        let input = picos(self.ceiling.input.times(prompt));
+        let left = money.picos().checked_sub(input.picos())?;
+        let each = picos(self.ceiling.output.times(self.choices)).picos();
+        Some(left.checked_div(each).unwrap_or(u64::MAX))
+    }
+}
+
+/// What the caller says of the length of the answer.
+struct Asked {
+    most: Option<u64>,
+    choices: u64,
+}
+
+impl Asked {
+    fn of(call: &Call) -> Self {
+        let value = |field| number(call.peek.value(&call.body, field)?);
+        Self {
+            most: value(Field::MaxCompletionTokens).max(value(Field::MaxTokens)),
+            choices: value(Field::N).unwrap_or(1).max(1),
+        }
+    }
+
+    /// What a fallback changes of it may be more.
+    fn widen(&mut self, changes: &[u8]) {
+        let (mut most, mut choices) = (None, None);
+        let read = json::members(changes, |member| match member.raw_name(changes) {
+            b"max_tokens" | b"max_completion_tokens" => {
+                most = most.max(number(member.value(changes)));
+            }
+            b"n" => choices = number(member.value(changes)),
+            _ => {}
+        });
+        if read.is_ok() {
+            self.most = self.most.map(|own| own.max(most.unwrap_or(own)));
+            self.choices = self.choices.max(choices.unwrap_or(1));
+        }
+    }
+}
+
+fn hops(controls: &Controls) -> impl Iterator<Item = &Hop> {
+    [
+        &controls.fallbacks,
+        &controls.context_window,
+        &controls.content_policy,
+    ]
+    .into_iter()
+    .flatten()
+    .flatten()
+}
+
+/// A whole number that is not negative.
+pub(super) fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// What a request reserves, and of which budgets. `None` if it is charged to none.
+///
+/// Where a budget is nearly spent, the answer of the call is cut to what it pays.
+impl Charges<Request<Arc<Call>>> for Access {
+    type Measure = Settled;
+
+    fn charge(&self, request: &Request<Arc<Call>>) -> Option<Charge<Settled>> {
+        let call = request.body();
+        // To count is free.
+        if call.route == Route::CountTokens {
+            return None;
+        }
+        let customer = request.extensions().get::<Arc<Customer>>().map(Arc::as_ref);
+        let mut budgets = Vec::new();
+        for_each_purse(call, customer, |purse| {
+            budgets.push(purse.budget(Time::now));
+        });
+        if self.0.reckons {
+            let worst = Worst::of(call);
+            let prompt = picos(worst.ceiling.input.times(counted(call, worst.prompt)));
+            call.tab.reckon(worst.cost().picos(), prompt.picos());
+        }
+        if budgets.is_empty() {
+            return None;
+        }
+        let amount = reserve(call, &self.0.ledger, &budgets);
+        let charge = budgets
+            .into_iter()
+            .take(MOST)
+            .fold(Charge::new(amount), Charge::budget);
+        Some(charge.measure(Settled(Arc::clone(&call.tab))))
+    }
+}
+
+impl Access {
+    /// What the caller is told of a budget that cannot pay.
+    pub fn over_budget(call: &Call, customer: Option<&Customer>, over: &OverBudget) -> Failure {
+        let mut found = None;
+        for_each_purse(call, customer, |purse| {
+            if purse.id() == over.id {
+                found = Some(Arc::clone(&purse.who));
+            }
+        });
+        let of_model = over.scope.ends_with("_model");
+        // A spent budget is spent, whatever the last request would have cost.
+        let shown = |amount: Usd| usd::Usd(i128::from(amount.picos()));
+        Failure::OverBudget(Box::new(BudgetFault {
+            scope: over.scope,
+            who: found.as_deref().unwrap_or_default().to_owned(),
+            model: of_model.then(|| call.counted_as().to_owned()),
+            spent: shown(over.spent.plus(over.reserved)),
+            limit: shown(over.limit),
+            retry_after: over.retry_after,
+            status: call.live.routes().general.budget_error_status,
+        }))
+    }
+
+    /// The whole proxy's budget, by the table in force.
+    pub(super) fn proxy_purse(&self) -> Option<Purse> {
+        proxy_purse(&self.0.live.load())
+    }
+}
+
+/// The amount to reserve: the worst case, or what is left where that is less but pays an answer.
+fn reserve(call: &Call, ledger: &MemoryLedger, budgets: &[Budget]) -> Usd {
+    let Some(room) = ledger.headroom(budgets) else {
+        // Nobody's spend is limited.
+        return Usd::ZERO;
+    };
+    let worst = Worst::of(call);
+    let cost = worst.cost();
+    if cost <= room {
+        let mut changes = call.controls.as_deref().into_iter().flat_map(hops);
+        if changes.any(|hop| hop.changes.is_some()) {
+            // A fallback's own body may ask for more than was reckoned with.
+            call.tab.limit_output(worst.output);
+        }
+        return cost;
+    }
+    match worst.affordable(room, counted(call, worst.prompt)) {
+        // It cannot pay; what would be needed is told.
+        None => cost,
+        Some(_) if worst.output == 0 => room,
+        Some(output) if output < LEAST_OUTPUT => cost,
+        Some(output) => {
+            call.tab.limit_output(output.min(worst.output));
+            room
+        }
+    }
+}
+
+/// The tokens of the prompt, as near as can be said.
+fn counted(call: &Call, bound: u64) -> u64 {
+    let text = std::str::from_utf8(&call.body).unwrap_or_default();
+    let vocabulary = match call.target {
+        Target::Group(group) => {
+            let group = &call.live.routes().groups[usize::from(group.0)];
+            let mut models = group
+                .members
+                .iter()
+                .map(|member| Vocabulary::of(&call.live.deployment(member.deployment).model));
+            let first = models.next().flatten();
+            first.filter(|first| models.all(|other| other == Some(*first)))
+        }
+        Target::Deployment(id) => Vocabulary::of(&call.live.deployment(id).model),
+    };
+    let tokens = match vocabulary {
+        // The names and brackets of its JSON are counted, too, and are more than what a provider
+        // puts around each message.
+        Some(vocabulary) => apart(|| vocabulary.count(text)),
+        None => call.body.len() as u64 / COUNTED_BYTES_PER_TOKEN,
+    };
+    tokens.saturating_add(FRAME_TOKENS).min(bound)
+}
+
+fn for_each_purse<'a>(
+    call: &'a Call,
+    customer: Option<&'a Customer>,
+    mut each: impl FnMut(&Purse),
+) {
+    let model = call.counted_as();
+    if let Some(proxy) = proxy_purse(&call.live) {
+        each(&proxy);
+    }
+    call.principal.means().purses(model).for_each(&mut each);
+    if let Some(means) = customer.and_then(|customer| customer.means.as_ref()) {
+        means.purses(model).for_each(each);
+    }
+}
+
+/// The whole proxy's budget, by a table.
+pub(super) fn proxy_purse(live: &Live) -> Option<Purse> {
+    let budget = live.routes().settings.budget.as_ref()?;
+    let window = match budget.window {
+        None => Window::Total,
+        Some(window) => of_table(window),
+    };
+    Some(Purse::of_proxy(budget.max, window))
+}
+
+/// A window of the file, as the ledger knows it.
+fn of_table(window: table::Window) -> Window {
+    const DAY: u64 = 86_400;
+    let small = |n: u64| std::num::NonZeroU32::new(u32::try_from(n).unwrap_or(u32::MAX));
+    let found = match window {
+        table::Window::Months(months) => small(months.into()).map(Window::Months),
+        table::Window::Seconds(seconds) if seconds % DAY == 0 => {
+            small(seconds / DAY).map(Window::Days)
+        }
+        table::Window::Seconds(seconds) => small(seconds).map(Window::Seconds),
+    };
+    found.unwrap_or(Window::Total)
+}

@@ -1,0 +1,121 @@
+//! Which limits a request counts against, and how an exceeded one is told.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::Request;
+use pointsman_layers::hold::{Measure, Over};
+use pointsman_layers::token_bucket::{Demand, Demands, Limited, MOST, Unit};
+
+use super::{Access, Customer};
+use crate::call::means::Limit;
+use crate::call::{Call, Field, Tab};
+use crate::error::{Failure, RateFault};
+use crate::live::TokenKind;
+
+/// Bytes of a token, as far as an estimate needs to know.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Says what a request used when it is over.
+#[derive(Clone, Debug)]
+pub struct Used {
+    tab: Arc<Tab>,
+    kind: TokenKind,
+}
+
+impl Measure<u64> for Used {
+    fn measure(&self, _: Over) -> Option<u64> {
+        let (prompt, completion) = self.tab.tokens();
+        Some(match self.kind {
+            TokenKind::Total => prompt.saturating_add(completion),
+            TokenKind::Input => prompt,
+            TokenKind::Output => completion,
+        })
+    }
+}
+
+/// What a request takes of the rates of whoever it counts against. `None` if nobody has any.
+impl Demands<Request<Arc<Call>>> for Access {
+    type Measure = Used;
+
+    fn demand(&self, request: &Request<Arc<Call>>) -> Option<Demand<Used>> {
+        let call = request.body();
+        let customer = request.extensions().get::<Arc<Customer>>();
+        let mut limits = limits(call, customer.map(Arc::as_ref)).peekable();
+        limits.peek()?;
+        let kind = call.live.rules().tokens;
+        let mut tokens = estimate(call, kind);
+        let mut scopes = Vec::new();
+        for limit in limits {
+            // More than a limit has would never be let in.
+            if let Some(rate) = limit.scope.token_rate() {
+                tokens = tokens.min(rate.max());
+            }
+            scopes.push(limit.scope);
+        }
+        let mut demand = Demand::new(tokens);
+        for scope in scopes.into_iter().take(MOST) {
+            demand = demand.scope(scope);
+        }
+        Some(demand.measure(Used {
+            tab: Arc::clone(&call.tab),
+            kind,
+        }))
+    }
+}
+
+impl Access {
+    /// What the caller is told of a rate that has no room.
+    pub fn limited(call: &Call, customer: Option<&Customer>, limited: &Limited) -> Failure {
+        let who = limits(call, customer).find(|limit| limit.scope.id() == limited.id);
+        let parallel = limited.unit == Unit::Parallel;
+        // Nobody knows when a place is free; LiteLLM tells its window.
+        let reset = if parallel {
+            Duration::from_mins(1)
+        } else {
+            limited.reset
+        };
+        let ends = SystemTime::now() + reset;
+        let shown = humantime::format_rfc3339_seconds(ends).to_string();
+        Failure::Limited(Box::new(RateFault {
+            scope: limited.scope,
+            who: who.map(|limit| limit.who.to_string()).unwrap_or_default(),
+            unit: match limited.unit {
+                Unit::Requests => "requests",
+                Unit::Tokens => "tokens",
+                Unit::Parallel => "max_parallel_requests",
+            },
+            limit: limited.limit,
+            remaining: limited.remaining,
+            reset,
+            reset_at: shown.replace('T', " ").replace('Z', " UTC"),
+        }))
+    }
+}
+
+fn limits<'a>(call: &'a Call, customer: Option<&'a Customer>) -> impl Iterator<Item = &'a Limit> {
+    let model = call.counted_as();
+    let of_customer = customer
+        .and_then(|customer| customer.means.as_ref())
+        .filter(|_| !call.principal.admin);
+    let own = call.principal.means().limits(model);
+    own.chain(
+        of_customer
+            .into_iter()
+            .flat_map(move |means| means.limits(model)),
+    )
+}
+
+/// The tokens of the prompt by its length, and those that the caller allows for the answer.
+fn estimate(call: &Call, kind: TokenKind) -> u64 {
+    let prompt = call.body.len() as u64 / BYTES_PER_TOKEN;
+    let most = [Field::MaxCompletionTokens, Field::MaxTokens]
+        .into_iter()
+        .find_map(|field| super::charge::number(call.peek.value(&call.body, field)?));
+    let most = most.unwrap_or(0);
+    match kind {
+        TokenKind::Total => prompt.saturating_add(most),
+        TokenKind::Input => prompt,
+        TokenKind::Output => most,
+    }
+}

@@ -1,0 +1,84 @@
+//! Who asks.
+
+use std::sync::Arc;
+
+use super::means::Means;
+use super::models::Models;
+use crate::account::{Bearer, Role};
+use crate::live::Rules;
+
+/// Who asks, as far as a request needs to know: made once for each key that is kept in memory.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// What metrics and logs call the key: the hexadecimal digest, or `litellm_proxy_master_key`.
+    pub key: Arc<str>,
+    /// The key's alias.
+    pub alias: Option<Arc<str>>,
+    /// Whether it may administer the gateway.
+    pub admin: bool,
+    /// The key and everybody it answers to; `None` for the master key.
+    pub bearer: Option<Arc<Bearer>>,
+    pub(crate) models: Models,
+    pub(crate) means: Means,
+}
+
+/// What metrics and logs call the master key.
+const MASTER: &str = "litellm_proxy_master_key";
+
+impl Principal {
+    /// The holder of the master key.
+    pub fn master() -> Self {
+        Self {
+            key: MASTER.into(),
+            alias: None,
+            admin: true,
+            bearer: None,
+            models: Models::default(),
+            means: Means::default(),
+        }
+    }
+
+    /// The holder of a virtual key.
+    pub fn of(bearer: Arc<Bearer>, rules: &Rules) -> Self {
+        Self {
+            key: bearer.key.token.as_str().into(),
+            alias: bearer.key.key_alias.as_deref().map(Into::into),
+            admin: bearer.user.as_ref().and_then(|user| user.user_role) == Some(Role::ProxyAdmin),
+            models: Models::of(&bearer),
+            means: Means::of(&bearer, rules),
+            bearer: Some(bearer),
+        }
+    }
+
+    /// Whether it holds the master key.
+    pub fn is_master(&self) -> bool {
+        self.bearer.is_none() && &*self.key == MASTER
+    }
+
+    /// The model that it means by a name of its own, or of its team.
+    pub fn renamed(&self, name: &str) -> Option<&str> {
+        let bearer = self.bearer.as_deref()?;
+        let of_team = || bearer.team.as_ref()?.model_aliases.get(name);
+        let found = bearer.key.aliases.get(name).or_else(of_team);
+        found.map(String::as_str)
+    }
+
+    /// The names of its own, or of its team, for models.
+    pub fn own_names(&self) -> impl Iterator<Item = &str> {
+        let bearer = self.bearer.as_deref();
+        let of_key = bearer.map(|bearer| &bearer.key.aliases);
+        let of_team = bearer.and_then(|bearer| Some(&bearer.team.as_ref()?.model_aliases));
+        let all = of_key.into_iter().chain(of_team);
+        all.flat_map(|aliases| aliases.keys().map(String::as_str))
+    }
+
+    /// Which models it may ask for.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// Its limits and budgets.
+    pub fn means(&self) -> &Means {
+        &self.means
+    }
+}

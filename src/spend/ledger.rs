@@ -1,0 +1,351 @@
+//! The ledger: every ended request is written down once, here first and then in the accounts.
+//!
+//! A record goes to the [journal](super::journal) before the end of its answer goes out, and from
+//! there in batches to the accounts, which count it once however often it is given to them. While the
+//! accounts are down, records stay in the journal up to its bound.
+//!
+//! With a policy for [orphans](Orphans) other than [`Orphans::Zero`], a request is also written down
+//! before it is sent to a provider. A request that is in the journal so and never ended was under way
+//! when a process died; at the next start it is charged as the policy says.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use pointsman_routes::usd::Usd;
+use tokio::sync::Notify;
+
+use super::entry::{self, Begun, Entry};
+use super::journal::{Journal, Options, Position, Refused};
+use super::report::Record;
+use crate::account::{Down, SpendRow, Time};
+use crate::call::Call;
+use crate::live::{LedgerRules, Orphans, WhenFull};
+
+/// Where records go from the journal. Written once, however often it is told.
+pub trait Sink: Send + Sync + fmt::Debug {
+    /// Writes rows down, all or none; gives how many were new.
+    fn append<'a>(
+        &'a self,
+        rows: &'a [SpendRow],
+    ) -> Pin<Box<dyn Future<Output = Result<usize, Down>> + Send + 'a>>;
+}
+
+/// How often the journal is drained while there is something in it.
+const DRAIN_EVERY: Duration = Duration::from_millis(250);
+/// Bytes of the journal that are drained in one batch.
+const BATCH: usize = 512 << 10;
+/// How long the drain waits after a failure, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How far the oldest request that has begun and not ended may lie behind, before it is written down
+/// once more so that the files between can go.
+const CARRIED_AFTER: u64 = 32 << 20;
+
+/// The ledger. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Ledger(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    journal: Journal,
+    rules: LedgerRules,
+    /// A record waits to be drained.
+    waiting: Notify,
+    /// The drain sleeps until there is one.
+    idle: AtomicBool,
+    /// Records that could not be kept.
+    lost: AtomicU64,
+    /// The journal took no record the last time.
+    full: AtomicBool,
+}
+
+impl Ledger {
+    /// Opens the journal. Blocks while it reads the end of it.
+    pub fn open(options: Options, rules: LedgerRules) -> io::Result<Self> {
+        Ok(Self(Arc::new(Inner {
+            journal: Journal::open(options)?,
+            rules,
+            waiting: Notify::new(),
+            idle: AtomicBool::new(true),
+            lost: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+        })))
+    }
+
+    /// Whether a request may begin: whether what it costs can be written down.
+    pub fn takes(&self) -> bool {
+        let inner = &self.0;
+        if !inner.full.load(Ordering::Relaxed) || inner.rules.when_full == WhenFull::Serve {
+            return true;
+        }
+        // Nobody else tries while nobody is served.
+        let again = inner.journal.fill() < 1_000 && inner.journal.flush().is_ok();
+        if again {
+            inner.full.store(false, Ordering::Relaxed);
+        }
+        again
+    }
+
+    /// Whether the end of an answer waits until its record is on the disk.
+    pub fn strict(&self) -> bool {
+        self.0.rules.strict
+    }
+
+    /// Whether requests are written down before they are sent.
+    pub fn notes_beginnings(&self) -> bool {
+        self.0.rules.orphans != Orphans::Zero
+    }
+
+    /// Writes down that a call is about to be sent, and may cost this much: in all, and for its prompt.
+    pub fn begin(&self, call: &Call, worst: Usd, prompt: Usd) {
+        self.put(|out| entry::push_begun(out, call, worst, prompt));
+    }
+
+    /// Writes down a call that has ended, before the end of its answer goes out. Gives the position
+    /// that [`synced`](Self::synced) waits for.
+    pub fn end(&self, record: &Record) -> Option<Position> {
+        self.put(|out| entry::push_ended(out, record))
+    }
+
+    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) -> Option<Position> {
+        let inner = &self.0;
+        match inner.journal.append(write) {
+            Ok(end) => {
+                if inner.full.load(Ordering::Relaxed) {
+                    inner.full.store(false, Ordering::Relaxed);
+                }
+                if inner.idle.load(Ordering::Acquire) && inner.idle.swap(false, Ordering::AcqRel) {
+                    inner.waiting.notify_one();
+                }
+                Some(end)
+            }
+            Err(refused) => {
+                if !matches!(refused, Refused::Unwritten(_)) {
+                    metrics::counter!("pointsman_ledger_lost_total").increment(1);
+                    inner.lost.fetch_add(1, Ordering::Relaxed);
+                }
+                if !inner.full.swap(true, Ordering::Relaxed) {
+                    tracing::error!(%refused, "a record of spend could not be written");
+                }
+                None
+            }
+        }
+    }
+
+    /// Waits until a record is on the disk.
+    ///
+    /// Cancel-safe.
+    pub async fn synced(&self, position: Position) {
+        if !self.0.journal.synced(position).await {
+            tracing::error!("the journal ended before it was on the disk");
+        }
+    }
+
+    /// Gives the accounts everything that an earlier process left in the journal, and settles what was
+    /// under way when it died. To be awaited before the first request.
+    ///
+    /// Tries for `patience` while the accounts are down; what is left then goes with the rest.
+    pub async fn recover(&self, sink: &dyn Sink, patience: Duration) -> io::Result<Drain> {
+        let began = Instant::now();
+        let end = self.0.journal.written();
+        let mut drain = Drain {
+            next: self.0.journal.released(),
+            begun: BTreeMap::new(),
+            recovering: true,
+        };
+        let mut pause = PAUSES.0;
+        while drain.next < end {
+            match drain.step(self, sink).await {
+                Ok(()) => pause = PAUSES.0,
+                Err(Stopped::Down(down)) => {
+                    if began.elapsed() >= patience {
+                        tracing::error!(%down, "what an earlier process spent is not counted yet");
+                        break;
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+                Err(Stopped::Disk(error)) => return Err(error),
+            }
+        }
+        drain.recovering = false;
+        let orphans = std::mem::take(&mut drain.begun);
+        if !orphans.is_empty() {
+            tracing::warn!(
+                requests = orphans.len(),
+                "requests were under way when the gateway died"
+            );
+        }
+        for (_, begun) in orphans.into_values() {
+            let row = self.orphan(*begun);
+            self.put(|out| entry::push_row(out, &row));
+        }
+        Ok(drain)
+    }
+
+    /// The row of a request that never ended.
+    fn orphan(&self, begun: Begun) -> SpendRow {
+        let mut row = begun.row;
+        row.spend = match self.0.rules.orphans {
+            Orphans::WorstCase => begun.worst,
+            Orphans::Counted => begun.prompt,
+            Orphans::Zero => Usd::ZERO,
+        };
+        row.end_time = Time::now();
+        "failure".clone_into(&mut row.status);
+        row.metadata.insert("orphaned".to_owned(), true.into());
+        row
+    }
+
+    /// Drains the journal until it is told to stop and there is nothing left, or the accounts are down
+    /// then.
+    pub async fn drain(
+        self,
+        mut drain: Drain,
+        sink: Arc<dyn Sink>,
+        stop: impl Future<Output = ()> + Send,
+    ) {
+        tokio::pin!(stop);
+        let mut stopping = false;
+        let mut pause = PAUSES.0;
+        loop {
+            let inner = &self.0;
+            if drain.next >= inner.journal.written() {
+                if stopping {
+                    return;
+                }
+                // Whoever appends from here on sees that the drain sleeps, or is seen below.
+                inner.idle.store(true, Ordering::Release);
+                if drain.next >= inner.journal.written() {
+                    tokio::select! {
+                        () = inner.waiting.notified() => {}
+                        () = &mut stop => stopping = true,
+                    }
+                }
+                inner.idle.store(false, Ordering::Release);
+                // Records come together for a moment.
+                if !stopping {
+                    tokio::select! {
+                        () = tokio::time::sleep(DRAIN_EVERY) => {}
+                        () = &mut stop => stopping = true,
+                    }
+                }
+            }
+            match drain.step(&self, &*sink).await {
+                Ok(()) => {
+                    pause = PAUSES.0;
+                    metrics::gauge!("pointsman_ledger_behind_bytes").set(self.behind(drain.next));
+                }
+                Err(stopped) => {
+                    tracing::warn!(%stopped, "the journal is not drained");
+                    metrics::gauge!("pointsman_ledger_behind_bytes").set(self.behind(drain.next));
+                    if stopping {
+                        return;
+                    }
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = &mut stop => stopping = true,
+                    }
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a figure for a chart")]
+    fn behind(&self, next: Position) -> f64 {
+        self.0.journal.written().0.saturating_sub(next.0) as f64
+    }
+}
+
+/// How far the journal was drained.
+#[derive(Debug)]
+pub struct Drain {
+    next: Position,
+    /// What has begun and not ended, by its id, with where it stands.
+    begun: BTreeMap<String, (Position, Box<Begun>)>,
+    /// What is read was written by an earlier process.
+    recovering: bool,
+}
+
+enum Stopped {
+    Down(Down),
+    Disk(io::Error),
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down(down) => down.fmt(f),
+            Self::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Drain {
+    /// One batch.
+    async fn step(&mut self, ledger: &Ledger, sink: &dyn Sink) -> Result<(), Stopped> {
+        let journal = ledger.0.journal.clone();
+        let from = self.next;
+        let read = move || journal.read(from, BATCH);
+        let batch = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| Stopped::Disk(io::Error::other(error)))?
+            .map_err(Stopped::Disk)?;
+        if batch.damaged() > 0 {
+            tracing::error!(
+                bytes = batch.damaged(),
+                "a part of the journal is damaged and is passed over"
+            );
+        }
+        let (mut rows, mut begun) = (Vec::new(), Vec::new());
+        let mut before = from;
+        for (record, end) in batch.records() {
+            match entry::read(record) {
+                Ok(Some(Entry::Ended(row))) => rows.push(*row),
+                Ok(Some(Entry::Begun(one))) => begun.push((before, one)),
+                Ok(None) => tracing::warn!("a record of a form that is not known is passed over"),
+                Err(entry::Unreadable) => tracing::error!("a record of the journal cannot be read"),
+            }
+            before = end;
+        }
+        if !rows.is_empty() {
+            sink.append(&rows).await.map_err(Stopped::Down)?;
+        }
+        for (position, one) in begun {
+            let id = &one.row.request_id;
+            // One that was written down once more may have ended before that.
+            if !one.again || self.recovering || self.begun.contains_key(id) {
+                self.begun.insert(id.clone(), (position, one));
+            }
+        }
+        for row in &rows {
+            self.begun.remove(&row.request_id);
+        }
+        self.next = batch.next();
+        self.release(ledger).map_err(Stopped::Disk)
+    }
+
+    /// Lets go of what is in the accounts, but for the requests that have not ended.
+    fn release(&mut self, ledger: &Ledger) -> io::Result<()> {
+        let journal = &ledger.0.journal;
+        let oldest = |begun: &BTreeMap<_, (Position, _)>| begun.values().map(|(at, _)| *at).min();
+        let kept = oldest(&self.begun).unwrap_or(self.next);
+        if self.next.0.saturating_sub(kept.0) > CARRIED_AFTER {
+            // They are read again where they are written now; until then they are kept here.
+            let far = Position(self.next.0 - CARRIED_AFTER / 2);
+            for (at, begun) in self.begun.values_mut().filter(|(at, _)| *at < far) {
+                let before = journal.written();
+                let again = journal.append(|out| entry::push_again(out, begun));
+                again.map_err(io::Error::other)?;
+                *at = before;
+            }
+        }
+        journal.release(oldest(&self.begun).unwrap_or(self.next).min(self.next))
+    }
+}
