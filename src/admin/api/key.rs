@@ -6,7 +6,7 @@ use super::form::Form;
 use super::refusal::Refusal;
 use super::rights::Reach;
 use super::{Answer, Ask, defaults, secret, table, view};
-use crate::account::{Key, Scope, Team, Time};
+use crate::account::{Key, Role, Scope, Team, Time, User};
 use crate::store::{Listing, Order, Work};
 
 const NOT_FOUND: &str = "Key not found in database";
@@ -139,13 +139,33 @@ async fn own_place(ask: &mut Ask) -> Result<(), Refusal> {
             ask.caller.name()
         )));
     }
+    if other {
+        below(ask, ask.form.text("user_id")).await?;
+    }
     if let Some(me) = me
-        && !ask.form.has("user_id")
+        && ask.form.text("user_id").is_none()
         && ask.action != "/key/service-account/generate"
     {
+        // Null would make a key that is held to nobody's budget.
+        ask.form.take("user_id");
         ask.form.preset("user_id", Value::from(me));
     }
     Ok(())
+}
+
+/// Refuses those who are not proxy admins the secret of a key that can do more than they can: a
+/// key acts in the role of its user.
+async fn below(ask: &Ask, user: Option<&str>) -> Result<(), Refusal> {
+    let Some(user) = user.filter(|user| !ask.caller.admin() && !ask.caller.is(Some(user))) else {
+        return Ok(());
+    };
+    let user = ask.store.get::<User>(user).await?;
+    match user.and_then(|user| user.user_role) {
+        Some(Role::ProxyAdmin | Role::ProxyAdminViewer | Role::OrgAdmin) => Err(
+            Refusal::forbidden("You may not hold a key of a user whose role is above yours"),
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// A key as the form says, with its secret.
@@ -543,6 +563,7 @@ pub(super) async fn regenerate(mut ask: Ask) -> Answer {
     let before = held(&ask, &mut work, &given, false).await?;
     ask.guard(ask.caller.manages_key(&before))?;
     may_move(&ask, &mut work, &before).await?;
+    below(&ask, before.user_id.as_deref()).await?;
     let mut key = fill(&before, &ask.form)?;
     stamp(&ask, &mut key);
     key.token = secret::hash(&new);

@@ -122,8 +122,8 @@ const KEY_LIST: &[Field] = &[
 
 const USER_FIELDS: &[Field] = &[
     field("user_alias", Kind::Text),
-    field("user_role", Kind::Role).above(),
-    field("organization_id", Kind::Text).above(),
+    field("user_role", Kind::Role).proxy(),
+    field("organization_id", Kind::Text).proxy(),
     field("models", Kind::Words).not_null().above(),
     field("metadata", Kind::Object).above(),
     field("sso_user_id", Kind::Text).above(),

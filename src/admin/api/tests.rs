@@ -283,6 +283,63 @@ async fn other_peoples_things_are_refused_and_stay() {
 }
 
 #[tokio::test]
+async fn who_manages_a_team_gets_no_key_of_somebody_above() {
+    let scene = scene().await;
+    let me = "internal_user";
+    let mut of_admin = Key {
+        token: "admins-in-the-team".to_owned(),
+        user_id: Some("proxy_admin".to_owned()),
+        ..Key::default()
+    };
+    of_admin.team_id = Some("t".to_owned());
+    add(&scene.store, &of_admin).await;
+    for (path, body) in [
+        (
+            "/key/generate",
+            json!({"team_id": "t", "user_id": "proxy_admin"}),
+        ),
+        (
+            "/key/generate",
+            json!({"team_id": "t", "user_id": "org_admin"}),
+        ),
+        ("/key/regenerate", json!({"key": "admins-in-the-team"})),
+    ] {
+        let (status, answer) = scene.call("POST", path, me, &body).await;
+        assert_eq!(status, 403, "{path} {body}: {answer}");
+    }
+    let (status, made) = scene
+        .call("POST", "/key/generate", me, &json!({"user_id": null}))
+        .await;
+    assert_eq!((status, &made["user_id"]), (200, &json!(me)));
+
+    let mut org_admin = scene.store.get::<User>("org_admin").await.unwrap().unwrap();
+    org_admin.organization_id = Some("o".to_owned());
+    let mut work = scene.store.work("test", "/test").await.unwrap();
+    work.put(&org_admin.clone(), &org_admin).await.unwrap();
+    work.commit().await.unwrap();
+    let below = User {
+        user_id: "below".to_owned(),
+        organization_id: Some("o".to_owned()),
+        ..User::default()
+    };
+    add(&scene.store, &below).await;
+    for (field, status) in [
+        ("user_role", 403),
+        ("organization_id", 403),
+        ("max_budget", 200),
+    ] {
+        let value = if field == "max_budget" {
+            json!(1)
+        } else {
+            json!("proxy_admin")
+        };
+        let body = json!({"user_id": "below", field: value});
+        let answer = scene.call("POST", "/user/update", "org_admin", &body).await;
+        assert_eq!(answer.0, status, "{field}: {}", answer.1);
+    }
+}
+
+#[tokio::test]
 async fn a_key_for_models_or_for_reading_changes_nothing() {
     let scene = scene().await;
     for (kind, reads) in [("llm_api", false), ("read_only", true)] {

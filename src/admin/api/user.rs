@@ -97,6 +97,10 @@ pub(super) async fn update(ask: Ask) -> Answer {
     if !above && !ask.caller.is(Some(&id)) {
         return Err(Refusal::forbidden("You may change yourself only"));
     }
+    let role = before.user_role;
+    if !ask.caller.admin() && !ask.caller.is(Some(&id)) && role == Some(Role::ProxyAdmin) {
+        return Err(Refusal::forbidden("You may not change a proxy admin"));
+    }
     ask.guard(above && !ask.caller.is(Some(&id)))?;
     let mut form = ask.form.clone();
     form.take("user_id");
