@@ -103,7 +103,7 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
     }
     let written = match task {
         Task::Chat | Task::Stream | Task::CountTokens => {
-            protocol.write_chat(&ask, &*affordable(call, conversation(call, deployment)?))
+            protocol.write_chat(&ask, &affordable(call, conversation(call, deployment)?))
         }
         Task::Embed => protocol.write_embed(&ask, &vectors::read_embed(call, deployment)?),
         Task::Rerank => protocol.write_rerank(&ask, &vectors::read_rerank(call, deployment)?),
