@@ -170,12 +170,24 @@ async fn crash_and_count(store: Store, data: &Path, database: Option<&str>) {
     store.close().await;
 }
 
+async fn all_rows(store: &Store) -> Vec<SpendRow> {
+    let mut rows = Vec::new();
+    loop {
+        let wanted = LogFilter {
+            offset: rows.len() as u64,
+            limit: 500,
+            ..LogFilter::default()
+        };
+        let page = store.logs(&wanted).await.unwrap().records;
+        if page.is_empty() {
+            return rows;
+        }
+        rows.extend(page);
+    }
+}
+
 async fn compare(store: &Store, seen: &Seen) {
-    let wanted = LogFilter {
-        limit: 10_000_000,
-        ..LogFilter::default()
-    };
-    let rows = store.logs(&wanted).await.unwrap().records;
+    let rows = all_rows(store).await;
     let whole = seen.whole.lock().unwrap().clone();
     let open = seen.open.lock().unwrap().clone();
     assert!(whole.len() > 100, "only {} answers", whole.len());
