@@ -53,8 +53,6 @@ pub struct LedgerRules {
     pub orphans: Orphans,
     /// `ledger_when_full`: requests that come when the journal is full.
     pub when_full: WhenFull,
-    /// `ledger_strict`: whether the end of an answer waits until its record is on the disk.
-    pub strict: bool,
     /// `ledger_max_mb`: the most bytes of the journal that wait for the database.
     pub most: u64,
 }
@@ -64,7 +62,6 @@ impl Default for LedgerRules {
         Self {
             orphans: Orphans::Zero,
             when_full: WhenFull::Refuse,
-            strict: false,
             most: 1 << 30,
         }
     }
@@ -209,7 +206,6 @@ impl LedgerRules {
         Self {
             orphans: read.word("general_settings.ledger_orphans", &orphans),
             when_full: read.word("general_settings.ledger_when_full", &when_full),
-            strict: read.flag("general_settings.ledger_strict"),
             most: most.map_or(1 << 30, |megabytes| megabytes.saturating_mul(1 << 20)),
         }
     }

@@ -91,11 +91,6 @@ impl Ledger {
         again
     }
 
-    /// Whether the end of an answer waits until its record is on the disk.
-    pub fn strict(&self) -> bool {
-        self.0.rules.strict
-    }
-
     /// Whether requests are written down before they are sent.
     pub fn notes_beginnings(&self) -> bool {
         self.0.rules.orphans != Orphans::Zero
@@ -106,23 +101,21 @@ impl Ledger {
         self.put(|out| entry::push_begun(out, call, worst, prompt));
     }
 
-    /// Writes down a call that has ended, before the end of its answer goes out. Gives the position
-    /// that [`synced`](Self::synced) waits for.
-    pub fn end(&self, record: &Record) -> Option<Position> {
-        self.put(|out| entry::push_ended(out, record))
+    /// Writes down a call that has ended, before the end of its answer goes out.
+    pub fn end(&self, record: &Record) {
+        self.put(|out| entry::push_ended(out, record));
     }
 
-    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) -> Option<Position> {
+    fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let inner = &self.0;
         match inner.journal.append(write) {
-            Ok(end) => {
+            Ok(_) => {
                 if inner.full.load(Ordering::Relaxed) {
                     inner.full.store(false, Ordering::Relaxed);
                 }
                 if inner.idle.load(Ordering::Acquire) && inner.idle.swap(false, Ordering::AcqRel) {
                     inner.waiting.notify_one();
                 }
-                Some(end)
             }
             Err(refused) => {
                 if !matches!(refused, Refused::Unwritten(_)) {
@@ -132,17 +125,7 @@ impl Ledger {
                 if !inner.full.swap(true, Ordering::Relaxed) {
                     tracing::error!(%refused, "a record of spend could not be written");
                 }
-                None
             }
-        }
-    }
-
-    /// Waits until a record is on the disk.
-    ///
-    /// Cancel-safe.
-    pub async fn synced(&self, position: Position) {
-        if !self.0.journal.synced(position).await {
-            tracing::error!("the journal ended before it was on the disk");
         }
     }
 

@@ -13,7 +13,6 @@ use http::StatusCode;
 use pointsman_routes::table::DeploymentId;
 use pointsman_routes::usd::Decimal;
 
-use super::journal::Position;
 use super::ledger::Ledger;
 use super::meter::Meter;
 use super::pass::PassRecord;
@@ -204,18 +203,18 @@ impl Reporter {
     }
 
     /// Writes down a call that has ended, counts it and queues its line: to be called before the end
-    /// of its answer goes out. Waits for nothing but the kernel. Gives the place in the ledger that is
-    /// to be on the disk before that, where the ledger is [strict](Ledger::strict).
-    pub fn report(&self, record: Record) -> Option<Position> {
+    /// of its answer goes out. Waits for nothing but the kernel.
+    pub fn report(&self, record: Record) {
         let tab = &record.call.tab;
         tab.settle(record.usage.as_ref(), record.cost.total());
-        let position = self.ledger.as_ref().and_then(|ledger| ledger.end(&record));
+        if let Some(ledger) = &self.ledger {
+            ledger.end(&record);
+        }
         self.meter.count(&record);
         if let Some(Also(told)) = &self.also {
             told(&record);
         }
         self.queue(Ended::Call(record));
-        position.filter(|_| self.ledger.as_ref().is_some_and(Ledger::strict))
     }
 
     /// Counts a request that was passed on and has ended, and queues its line. Never waits.
