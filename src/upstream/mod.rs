@@ -1,6 +1,6 @@
 //! Sends an attempt to its deployment and brings the answer back.
 //!
-//! [`client`] sends, [`relay`] reads streams, [`authority`] may have to fetch a token; everything
+//! [`client`] sends, [`relay`] reads streams, `authority` may have to fetch a token; everything
 //! else is pure. A provider that speaks the caller's dialect gets the caller's bytes; every other
 //! gets what its [`Protocol`] makes of the one form.
 

@@ -1,7 +1,7 @@
 //! The admin API: keys, users, teams, organisations, customers, budgets, models and spend, under
 //! LiteLLM's paths and names.
 //!
-//! [`table`](table::ENDPOINTS) lists the endpoints: the path, who may call it, what it takes, what
+//! `table` lists the endpoints: the path, who may call it, what it takes, what
 //! answers. The router, the check of rights, the reading of requests, the OpenAPI document and the
 //! tests are all made from it.
 
