@@ -178,6 +178,8 @@ pub enum Denial {
         /// What it is for.
         allowed: Vec<String>,
     },
+    /// The key is held to models, rates or budgets, which nothing holds it to on this path.
+    Unheld,
     /// The model is not on the list of whoever the key answers to.
     Model {
         /// Whose list it is.
@@ -520,9 +522,11 @@ impl Denial {
         match self {
             Self::Repeated => StatusCode::BAD_REQUEST,
             Self::StoreDown => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Address | Self::Path { .. } | Self::Model { .. } | Self::EndUserBlocked(_) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Address
+            | Self::Path { .. }
+            | Self::Unheld
+            | Self::Model { .. }
+            | Self::EndUserBlocked(_) => StatusCode::FORBIDDEN,
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -806,6 +810,10 @@ impl fmt::Display for Denial {
                 "Authentication Error, Virtual key is not allowed to call this route. Only allowed \
                  to call routes: {}. Tried to call route: {path}",
                 Names(allowed)
+            ),
+            Self::Unheld => f.write_str(
+                "This key, or who it answers to, is held to models, rates or a budget, which cannot \
+                 be held to where a whole API is passed on. Call the gateway's own endpoints.",
             ),
             Self::Model { model, .. } => write!(
                 f,

@@ -124,6 +124,31 @@ async fn nobody_without_a_key_passes() {
 }
 
 #[tokio::test]
+async fn a_key_with_means_of_its_own_does_not_pass_around_them() {
+    let Scene {
+        api,
+        gateway,
+        client,
+    } = scene("").await;
+    for (members, status) in [
+        (json!({}), 200),
+        (json!({"max_budget": 1}), 403),
+        (json!({"rpm_limit": 5}), 403),
+        (json!({"models": ["chat"]}), 403),
+    ] {
+        let made = client.post("/key/generate", &members).await.json();
+        let key = made["key"].as_str().expect("a key");
+        let answer = gateway
+            .client()
+            .key(key)
+            .post("/openai/v1/batches", &json!({}))
+            .await;
+        assert_eq!(answer.status, status, "{members}: {}", answer.text());
+    }
+    assert_eq!(api.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_provider_without_a_key_is_named() {
     let Scene {
         api,

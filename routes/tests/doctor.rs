@@ -250,7 +250,7 @@ model_list:
         &report,
         "model_list[2].litellm_params.weight",
         7,
-        Standing::Later,
+        Standing::Honoured,
         "",
     );
 }

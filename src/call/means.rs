@@ -318,6 +318,13 @@ impl Means {
             .chain(self.model_purses.values().flatten())
     }
 
+    /// Whether there is nothing that it may not exceed.
+    pub fn unlimited(&self) -> bool {
+        self.limits.is_empty()
+            && self.model_limits.is_empty()
+            && self.all_purses().all(|purse| purse.budget.max().is_none())
+    }
+
     /// The key's own budget; it is there, without a limit, for a key that has none.
     pub fn key_purse(&self) -> Option<&Purse> {
         self.purses

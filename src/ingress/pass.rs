@@ -14,7 +14,7 @@ use super::body::Body;
 use super::front::refuse;
 use super::{headers, read};
 use crate::call::{Dialect, Principal};
-use crate::error::{ApiFault, Failure, RequestFault, UpstreamKind};
+use crate::error::{ApiFault, Denial, Failure, RequestFault, UpstreamKind};
 use crate::live::api::Refused;
 use crate::live::{Api, Handle, Live};
 use crate::spend::pass::PassRecord;
@@ -134,6 +134,12 @@ impl PassDoor {
             return refuse(&Failure::Request(RequestFault::Route), Dialect::OpenAi, &id);
         };
         let mut record = begun(&head, &id, api);
+        // What passes is not read before it goes, so nothing could hold a key to its means here.
+        let asker = &record.principal;
+        let free = asker.models().all() && asker.means().unlimited();
+        if !(asker.admin || free) {
+            return refuse(&Failure::Denied(Denial::Unheld), dialect(api), &id);
+        }
         match self.pass(&live, api, &head, body, &mut record).await {
             Ok(response) => response,
             Err(failure) => {

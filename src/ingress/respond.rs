@@ -14,7 +14,7 @@ use tower::Service;
 use super::body::Body;
 use super::front::refuse;
 use super::headers;
-use crate::call::{AnswerBody, Call, Ends, Lost, Reached, Trail};
+use crate::call::{AnswerBody, Call, Lost, Reached, Trail};
 use crate::error::Failure;
 use crate::spend::meter::InFlight;
 use crate::spend::price::{Cost, price};
@@ -152,7 +152,8 @@ impl Open {
             AnswerBody::Stream(mut relay) => {
                 headers::push_times(&mut headers, call, answer.latency);
                 let reporter = self.reporter.clone();
-                relay.on_end(Box::new(move |end| {
+                // Whoever has the whole answer finds it written down.
+                relay.on_last(Box::new(move |end| {
                     let _in_flight = in_flight;
                     reporter.report(ended(record, end));
                 }));

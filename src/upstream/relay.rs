@@ -43,6 +43,7 @@ pub struct Relay {
     last_chunk: Instant,
     first_event: Option<Instant>,
     on_end: SmallVec<[OnEnd; 2]>,
+    on_last: Option<OnEnd>,
     state: State,
 }
 
@@ -105,6 +106,7 @@ impl Relay {
             last_chunk: now,
             first_event: None,
             on_end: SmallVec::new(),
+            on_last: None,
             state: State::Reading,
         }
     }
@@ -196,7 +198,7 @@ impl Relay {
     /// The next bytes for the caller; `None` at the end.
     pub fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if let Some(held) = self.held.take() {
-            self.tell_if_done();
+            self.tell_before_last();
             return Poll::Ready(Some(held));
         }
         while self.state == State::Reading {
@@ -204,7 +206,10 @@ impl Relay {
             match self.step(read) {
                 Ok(Some(bytes)) => {
                     self.first_event.get_or_insert_with(Instant::now);
-                    self.tell_if_done();
+                    self.tell_before_last();
+                    if self.state == State::Ended {
+                        self.end(StreamOutcome::Complete);
+                    }
                     return Poll::Ready(Some(bytes));
                 }
                 Ok(None) => {}
@@ -215,11 +220,16 @@ impl Relay {
         Poll::Ready(None)
     }
 
-    /// Tells of the end before the last event goes out: for the caller the answer is whole then,
-    /// whatever becomes of the connection.
-    fn tell_if_done(&mut self) {
-        if self.state == State::Ended || self.passage.progress().done {
-            self.end(StreamOutcome::Complete);
+    /// Tells `told` of the end before the last event goes out, where others are told behind it: for
+    /// the caller the answer is whole then, whatever becomes of the connection.
+    pub fn on_last(&mut self, told: OnEnd) {
+        self.on_last = Some(told);
+    }
+
+    fn tell_before_last(&mut self) {
+        let done = self.state == State::Ended || self.passage.progress().done;
+        if let Some(told) = self.on_last.take_if(|_| done) {
+            told(self.ended(StreamOutcome::Complete));
         }
     }
 
@@ -238,17 +248,17 @@ impl Relay {
     }
 
     fn end(&mut self, outcome: StreamOutcome) {
-        let told = std::mem::take(&mut self.on_end);
-        if told.is_empty() {
-            return;
+        let others = std::mem::take(&mut self.on_end);
+        for told in self.on_last.take().into_iter().chain(others) {
+            told(self.ended(outcome.clone()));
         }
-        let end = StreamEnd {
+    }
+
+    fn ended(&self, outcome: StreamOutcome) -> StreamEnd {
+        StreamEnd {
             outcome,
             usage: self.passage.progress().usage,
             first_event: self.first_event,
-        };
-        for told in told {
-            told(end.clone());
         }
     }
 }
