@@ -208,7 +208,7 @@ impl Relay {
                     self.first_event.get_or_insert_with(Instant::now);
                     self.tell_before_last();
                     if self.state == State::Ended {
-                        self.end(StreamOutcome::Complete);
+                        self.end(&StreamOutcome::Complete);
                     }
                     return Poll::Ready(Some(bytes));
                 }
@@ -216,7 +216,7 @@ impl Relay {
                 Err(failure) => return Poll::Ready(Some(self.fail(failure))),
             }
         }
-        self.end(StreamOutcome::Complete);
+        self.end(&StreamOutcome::Complete);
         Poll::Ready(None)
     }
 
@@ -243,11 +243,11 @@ impl Relay {
         let mut out = self.out.split();
         dialect::push_error(self.call.route.dialect(), &failure, &mut out);
         self.state = State::Ended;
-        self.end(StreamOutcome::Failed(failure));
+        self.end(&StreamOutcome::Failed(failure));
         out.freeze()
     }
 
-    fn end(&mut self, outcome: StreamOutcome) {
+    fn end(&mut self, outcome: &StreamOutcome) {
         let others = std::mem::take(&mut self.on_end);
         for told in self.on_last.take().into_iter().chain(others) {
             told(self.ended(outcome.clone()));
@@ -271,7 +271,7 @@ impl Ends for Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.end(StreamOutcome::Dropped);
+        self.end(&StreamOutcome::Dropped);
     }
 }
 
