@@ -28,6 +28,8 @@ use super::tls::Certificate;
 
 /// How often the files are looked at for changes.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// How long the database may take to close, lest a dead one keep the process.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Serves until a signal ends it.
 pub(super) fn run(args: &ServeArgs) -> ExitCode {
@@ -196,8 +198,12 @@ async fn serve(
         tracing::warn!(connections = cut, "some connections were cut");
     }
     accounting.end().await;
-    if let Some(store) = store {
-        store.close().await;
+    if let Some(store) = store
+        && tokio::time::timeout(CLOSE_WITHIN, store.close())
+            .await
+            .is_err()
+    {
+        tracing::warn!("the database did not close in time; what it lacks is in the journal");
     }
     drop(reporter);
     // The writer ends when the last request's reporter is gone; a cut one may take its with it.

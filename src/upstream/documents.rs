@@ -1,9 +1,32 @@
 //! Documents to be ranked, and their places, as Cohere, Voyage and Jina write them alike.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::protocol::{Unfit, Unreadable};
+use super::extras;
+use super::protocol::{Ask, Unfit, Unreadable};
 use crate::call::vectors::{Ranked, RerankRequest};
+
+/// What a request for a ranking has alike at all of them, and the parameters that were left out.
+pub fn to_rank(
+    ask: &Ask<'_>,
+    rerank: &RerankRequest,
+) -> Result<(Map<String, Value>, Vec<&'static str>), Unfit> {
+    let mut dropped = Vec::new();
+    let mut body = Map::new();
+    extras::each(
+        &rerank.rest,
+        &[],
+        &ask.params,
+        &mut dropped,
+        |name, value| {
+            body.insert(name.to_owned(), value.clone());
+        },
+    )?;
+    body.insert("model".into(), ask.model.into());
+    body.insert("query".into(), rerank.query.as_str().into());
+    body.insert("documents".into(), texts(rerank)?.into());
+    Ok((body, dropped))
+}
 
 /// The documents as texts, for providers that take no objects. Of an object with more than words,
 /// or of the members that the caller wants looked at, each member is a line, as Cohere's guide

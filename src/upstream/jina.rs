@@ -91,20 +91,7 @@ impl Protocol for Jina {
     }
 
     fn write_rerank(&self, ask: &Ask<'_>, rerank: &RerankRequest) -> Result<Written, Unfit> {
-        let mut dropped = Vec::new();
-        let mut body = Map::new();
-        extras::each(
-            &rerank.rest,
-            &[],
-            &ask.params,
-            &mut dropped,
-            |name, value| {
-                body.insert(name.to_owned(), value.clone());
-            },
-        )?;
-        body.insert("model".into(), ask.model.into());
-        body.insert("query".into(), rerank.query.as_str().into());
-        body.insert("documents".into(), documents::texts(rerank)?.into());
+        let (mut body, mut dropped) = documents::to_rank(ask, rerank)?;
         // Jina sends the documents back unless told otherwise; the gateway has them.
         body.insert("return_documents".into(), false.into());
         if let Some(top_n) = rerank.top_n {

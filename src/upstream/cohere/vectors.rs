@@ -144,20 +144,7 @@ fn by_type(text: &[u8]) -> Result<Vec<Vector>, Unreadable> {
 
 /// Writes the body of `/v2/rerank`.
 pub(super) fn write_rerank(ask: &Ask<'_>, rerank: &RerankRequest) -> Result<Written, Unfit> {
-    let mut dropped = Vec::new();
-    let mut body = Map::new();
-    extras::each(
-        &rerank.rest,
-        &[],
-        &ask.params,
-        &mut dropped,
-        |name, value| {
-            body.insert(name.to_owned(), value.clone());
-        },
-    )?;
-    body.insert("model".into(), ask.model.into());
-    body.insert("query".into(), rerank.query.as_str().into());
-    body.insert("documents".into(), documents::texts(rerank)?.into());
+    let (mut body, dropped) = documents::to_rank(ask, rerank)?;
     if let Some(top_n) = rerank.top_n {
         body.insert("top_n".into(), top_n.into());
     }
