@@ -482,7 +482,7 @@ async fn a_caller_brings_its_own_fallbacks() {
     assert_eq!(script.asked(), ["a1", "c1"]);
     let call = &reached.call;
     let messages = call.peek.value(&call.body, crate::call::Field::Messages);
-    assert_eq!(messages, Some(&br#"[{"content":"x","role":"user"}]"#[..]));
+    assert_eq!(messages, Some(&br#"[{"role":"user","content":"x"}]"#[..]));
 }
 
 #[tokio::test(start_paused = true)]

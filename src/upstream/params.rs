@@ -134,7 +134,7 @@ fn remove(value: &mut Value, path: &str) -> bool {
             return false;
         };
         return if rest.is_empty() {
-            members.remove(name).is_some()
+            members.shift_remove(name).is_some()
         } else {
             members
                 .get_mut(name)

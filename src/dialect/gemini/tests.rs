@@ -313,7 +313,7 @@ fn arguments_that_are_no_object_are_a_malformed_call() {
 fn tokens_are_counted_in_geminis_words() {
     assert_eq!(
         write::count(Some(&usage())),
-        br#"{"cachedContentTokenCount":4,"totalTokens":10}"#
+        br#"{"totalTokens":10,"cachedContentTokenCount":4}"#
     );
     assert_eq!(write::count(None), br#"{"totalTokens":0}"#);
 }

@@ -51,23 +51,23 @@ fn narrow(schema: &mut Value) {
     };
     let mut told = Vec::new();
     for name in REFUSED {
-        if let Some(value) = members.remove(*name) {
+        if let Some(value) = members.shift_remove(*name) {
             told.push(format!("{name}: {value}"));
         }
     }
     if let Some(least) = members.get("minItems").and_then(Value::as_u64)
         && least > 1
     {
-        members.remove("minItems");
+        members.shift_remove("minItems");
         told.push(format!("minItems: {least}"));
     }
     if let Some(format) = members.get("format").and_then(Value::as_str)
         && !FORMATS.contains(&format)
     {
         told.push(format!("format: {format}"));
-        members.remove("format");
+        members.shift_remove("format");
     }
-    if let Some(Value::Array(any)) = members.remove("oneOf") {
+    if let Some(Value::Array(any)) = members.shift_remove("oneOf") {
         members.insert("anyOf".to_owned(), Value::Array(any));
     }
     describe(members, &told);
@@ -155,6 +155,33 @@ mod tests {
             1
         );
         assert_eq!(subset(&json!(true)), json!(true));
+    }
+
+    #[test]
+    fn what_is_left_keeps_its_order() {
+        let schema = r#"{"pattern":"z","type":"object","title":"T","minLength":1,"required":["b"],
+            "properties":{"z":{"type":"string"},"b":{"type":"string"},"a":{"type":"string"}},
+            "additionalProperties":false}"#;
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        let narrowed = subset(&schema);
+        let names = |value: &Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        let before = [
+            "type",
+            "title",
+            "required",
+            "properties",
+            "additionalProperties",
+            "description",
+        ];
+        assert_eq!(names(&narrowed), before);
+        assert_eq!(names(&narrowed["properties"]), ["z", "b", "a"]);
     }
 
     #[test]

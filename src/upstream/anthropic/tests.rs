@@ -665,7 +665,7 @@ fn other_clouds_name_the_version_in_the_body() {
     let counted = json_of(&Anthropic.write_chat(&count, &hi()).unwrap());
     assert_eq!(
         counted.as_object().unwrap().keys().collect::<Vec<_>>(),
-        ["messages", "model"]
+        ["model", "messages"]
     );
 }
 

@@ -203,6 +203,12 @@ impl Subset<'_> {
         if !required.is_empty() {
             out.insert("required".to_owned(), required.into());
         }
+        // Google's servers keep `properties` without an order, and models answer in the order that
+        // is said beside them.
+        if written.len() > 1 && !out.contains_key("propertyOrdering") {
+            let order: Value = written.keys().cloned().collect();
+            out.insert("propertyOrdering".to_owned(), order);
+        }
         if !written.is_empty() {
             out.insert("properties".to_owned(), Value::Object(written));
         }
@@ -344,7 +350,7 @@ fn enumerate(
 /// A schema with what `allOf` lists put into it.
 fn merge_all(schema: &Map<String, Value>) -> Map<String, Value> {
     let mut merged = schema.clone();
-    let Some(Value::Array(all)) = merged.remove("allOf") else {
+    let Some(Value::Array(all)) = merged.shift_remove("allOf") else {
         return merged;
     };
     for one in all.iter().filter_map(Value::as_object) {
@@ -447,8 +453,20 @@ mod tests {
                 {"properties": {"b": {"type": "boolean"}}, "required": ["b"]}]})
             ),
             json!({"type": "OBJECT", "properties": {"a": {"type": "NUMBER"}, "b": {"type": "BOOLEAN"}},
-                "required": ["b"]})
+                "propertyOrdering": ["a", "b"], "required": ["b"]})
         );
+    }
+
+    #[test]
+    fn properties_keep_their_order_and_the_order_is_said() {
+        let schema = json!({"type": "object", "properties": {"why": {"type": "string"},
+            "answer": {"type": "string"}}});
+        assert_eq!(sub(&schema)["propertyOrdering"], json!(["why", "answer"]));
+        let written = sub(&schema).to_string();
+        assert!(written.find("\"why\":") < written.find("\"answer\":"));
+        let own = json!({"type": "object", "propertyOrdering": ["b", "a"],
+            "properties": {"a": {"type": "string"}, "b": {"type": "string"}}});
+        assert_eq!(sub(&own)["propertyOrdering"], json!(["b", "a"]));
     }
 
     #[test]
