@@ -190,10 +190,18 @@ pub(super) fn down(error: sqlx::Error) -> Down {
 
 /// `($1, $2), ($3, $4)` for as many rows and columns: the only part of any statement that is not
 /// a constant, and it is made of numbers.
-pub(super) fn places(rows: usize, columns: usize) -> String {
+///
+/// SQLite gets `(?, ?), (?, ?)`. To it `$1` is a name, and it looks for each of them among all that
+/// come before: six thousand values would cost it millions of comparisons. A statement that has
+/// these places has no others, therefore.
+pub(super) fn places(kind: Kind, rows: usize, columns: usize) -> String {
+    let place = |place: usize| match kind {
+        Kind::Sqlite => "?".to_owned(),
+        Kind::Postgres => format!("${place}"),
+    };
     let row = |row: usize| {
         let places: Vec<_> = (1..=columns)
-            .map(|column| format!("${}", row * columns + column))
+            .map(|column| place(row * columns + column))
             .collect();
         format!("({})", places.join(", "))
     };

@@ -125,7 +125,7 @@ impl Store {
         let mut records = Vec::with_capacity(ids.len());
         // SQLite takes 32766 values in a statement.
         for ids in ids.chunks(1_000) {
-            let places = places(1, ids.len());
+            let places = places(self.pools.kind, 1, ids.len());
             let statement = sql(&[
                 "SELECT ",
                 WITH_SPEND,
@@ -375,8 +375,8 @@ pub(super) fn stored_model(row: &AnyRow) -> Result<StoredModel, Down> {
 /// Rows of three values to compare with: SQLite wants the word, PostgreSQL refuses it.
 pub(super) fn values(kind: Kind, rows: usize) -> String {
     match kind {
-        Kind::Sqlite => format!("VALUES {}", places(rows, 3)),
-        Kind::Postgres => places(rows, 3),
+        Kind::Sqlite => format!("VALUES {}", places(kind, rows, 3)),
+        Kind::Postgres => places(kind, rows, 3),
     }
 }
 

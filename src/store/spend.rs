@@ -21,6 +21,7 @@ impl Store {
         if rows.is_empty() {
             return Ok(0);
         }
+        let kind = self.pools.kind;
         let mut transaction = self.pools.begin().await?;
         let mut new = Vec::new();
         let mut seen = HashSet::new();
@@ -29,15 +30,15 @@ impl Store {
             .filter(|row| seen.insert(row.request_id.as_str()))
             .collect();
         for rows in once.chunks(AT_ONCE) {
-            let added = insert(&mut transaction, rows).await?;
+            let added = insert(&mut transaction, kind, rows).await?;
             new.extend(rows.iter().filter(|row| added.contains(&row.request_id)));
         }
         if new.is_empty() {
             return Ok(0);
         }
-        let keys = successors(&mut transaction, &new).await?;
-        count(&mut transaction, self.pools.kind, &new, &keys).await?;
-        count_daily(&mut transaction, &new).await?;
+        let keys = successors(&mut transaction, kind, &new).await?;
+        count(&mut transaction, kind, &new, &keys).await?;
+        count_daily(&mut transaction, kind, &new).await?;
         transaction.commit().await.map_err(down)?;
         Ok(new.len())
     }
@@ -69,7 +70,7 @@ impl Store {
             .collect::<Result<Vec<_>, _>>()?;
         let refs: Vec<&SpendRow> = rows.iter().collect();
         let mut transaction = self.pools.begin().await?;
-        let keys = successors(&mut transaction, &refs).await?;
+        let keys = successors(&mut transaction, self.pools.kind, &refs).await?;
         drop(transaction);
         let sums = by_scope(&refs, &keys);
         let scopes: Vec<Scope> = sums.keys().cloned().collect();
@@ -88,12 +89,13 @@ impl Store {
 /// Adds rows to the log; gives the ids of those that were not there.
 async fn insert(
     transaction: &mut Transaction<'static, Any>,
+    kind: Kind,
     rows: &[&SpendRow],
 ) -> Result<HashSet<String>, Down> {
     let statement = sql(&[
         "INSERT INTO spend_log (request_id, start_time, api_key, user_id, team_id,
             organization_id, end_user, model_group, session_id, status, spend, record) VALUES ",
-        &places(rows.len(), LOG_COLUMNS),
+        &places(kind, rows.len(), LOG_COLUMNS),
         " ON CONFLICT (request_id) DO NOTHING RETURNING request_id",
     ]);
     let mut query = sqlx::query(statement);
@@ -124,6 +126,7 @@ async fn insert(
 /// request was under way is still one key.
 async fn successors(
     transaction: &mut Transaction<'static, Any>,
+    kind: Kind,
     rows: &[&SpendRow],
 ) -> Result<HashMap<String, String>, Down> {
     let keys: BTreeSet<&str> = rows.iter().map(|row| row.api_key.as_str()).collect();
@@ -132,7 +135,7 @@ async fn successors(
     for keys in keys.chunks(AT_ONCE) {
         let statement = sql(&[
             "SELECT hash, successor FROM former_key WHERE hash IN ",
-            &places(1, keys.len()),
+            &places(kind, 1, keys.len()),
         ]);
         let query = keys
             .iter()
@@ -171,16 +174,16 @@ fn sum<'a>(rows: impl Iterator<Item = &'a SpendRow>) -> Usd {
 /// at once wait for each other and not in a circle.
 async fn count(
     transaction: &mut Transaction<'static, Any>,
-    kind: Kind,
+    database: Kind,
     rows: &[&SpendRow],
     successors: &HashMap<String, String>,
 ) -> Result<(), Down> {
     let by_scope: Vec<_> = by_scope(rows, successors).into_iter().collect();
     for scopes in by_scope.chunks(AT_ONCE) {
-        let windows = windows(transaction, kind, scopes).await?;
+        let windows = windows(transaction, database, scopes).await?;
         let statement = sql(&[
             "INSERT INTO counter (kind, id, part, spend, total, since) VALUES ",
-            &places(scopes.len(), 6),
+            &places(database, scopes.len(), 6),
             " ON CONFLICT (kind, id, part) DO UPDATE SET
                 spend = counter.spend + excluded.spend,
                 total = counter.total + excluded.total",
@@ -269,6 +272,7 @@ type Day<'a> = [&'a str; 10];
 
 async fn count_daily(
     transaction: &mut Transaction<'static, Any>,
+    kind: Kind,
     rows: &[&SpendRow],
 ) -> Result<(), Down> {
     let days: Vec<String> = rows.iter().map(|row| row.start_time.day()).collect();
@@ -297,7 +301,7 @@ async fn count_daily(
             "INSERT INTO daily (day, tag, api_key, user_id, team_id, organization_id, end_user,
                 model_group, model, provider, spend, prompt_tokens, completion_tokens,
                 cache_read_tokens, cache_write_tokens, successes, failures) VALUES ",
-            &places(sums.len(), DAILY_COLUMNS),
+            &places(kind, sums.len(), DAILY_COLUMNS),
             " ON CONFLICT (day, tag, api_key, user_id, team_id, organization_id, end_user,
                 model_group, model, provider) DO UPDATE SET
                 spend = daily.spend + excluded.spend,
