@@ -415,8 +415,14 @@ impl Rooms {
         match door {
             Door::Front => page::front(),
             Door::Alive => health::alive(),
-            Door::Ready => health::ready(&gateway.draining),
-            Door::Details => health::details(&live, &gateway.draining),
+            Door::Ready => {
+                let database = health::database(gateway.store.as_ref()).await;
+                health::ready(&gateway.draining, database)
+            }
+            Door::Details => {
+                let database = health::database(gateway.store.as_ref()).await;
+                health::details(&live, &gateway.draining, database)
+            }
             Door::Health => {
                 let known = principal(&request).is_some();
                 if known || live.master_key().is_none() {
@@ -432,7 +438,10 @@ impl Rooms {
                 Some(handle) => metrics::render(handle),
                 None => openai::error(&Failure::Request(RequestFault::Route)),
             },
-            Door::Models => openai::models(&live, principal(&request).map(Arc::as_ref)),
+            Door::Models => {
+                let caller = principal(&request).map(Arc::as_ref);
+                openai::models(&live, caller, request.uri().query().unwrap_or(""))
+            }
             Door::Model(name) => {
                 let caller = principal(&request).map(Arc::as_ref);
                 openai::one_model(&live, caller, &percent_decoded(name))

@@ -176,10 +176,11 @@ async fn a_key_is_changed_blocked_and_deleted(gateway: &Gateway) {
         json!({"reset_to": 0.5}),
     )
     .await;
-    assert_eq!(
-        (&reset["previous_spend"], &reset["spend"]),
-        (&json!(2.0), &json!(0.5))
-    );
+    // What the calls before it cost may be counted in between.
+    for (field, amount) in [("previous_spend", 2.0), ("spend", 0.5)] {
+        let shown = reset[field].as_f64().unwrap();
+        assert!((amount..amount + 0.01).contains(&shown), "{field}: {shown}");
+    }
     let gone = ok(&admin, "/key/delete", json!({"key_aliases": ["new"]})).await;
     assert_eq!(gone["deleted_keys"].as_array().unwrap().len(), 1);
     until(gateway, own, 401).await;

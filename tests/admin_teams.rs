@@ -40,9 +40,13 @@ async fn a_team_with_a_budget_and_a_key_in_it(gateway: &Gateway) {
         }),
     )
     .await;
+    let members = json!([
+        {"role": "admin", "user_id": "ann", "user_email": null},
+        {"role": "admin", "user_id": "default_user_id", "user_email": null},
+    ]);
     assert_eq!(
-        (&team["team_id"], &team["admins"]),
-        (&json!("research"), &json!(["ann"]))
+        (&team["team_id"], &team["members_with_roles"]),
+        (&json!("research"), &members)
     );
     assert_eq!(
         (&team["spend"], &team["max_budget"]),
@@ -110,7 +114,7 @@ async fn a_team_with_a_budget_and_a_key_in_it(gateway: &Gateway) {
         json!({"team_id": "research", "user_id": bob}),
     )
     .await;
-    assert_eq!(without["members_with_roles"].as_array().unwrap().len(), 1);
+    assert_eq!(without["members_with_roles"].as_array().unwrap().len(), 2);
     let models = ok(
         &admin,
         "/team/model/add",

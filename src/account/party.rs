@@ -64,6 +64,9 @@ pub struct User {
     pub teams: Vec<String>,
     /// The organisation.
     pub organization_id: Option<String>,
+    /// Organisations that have the user among their members; what the user is there, they say.
+    #[serde(deserialize_with = "or_default")]
+    pub organizations: Vec<String>,
     /// Models of keys without a team; none is all. `no-default-models` is none of them.
     #[serde(deserialize_with = "or_default")]
     pub models: Vec<String>,
@@ -88,6 +91,13 @@ pub struct User {
     pub created_at: Time,
     /// When it was last changed.
     pub updated_at: Time,
+}
+
+impl User {
+    /// What the user may do in the admin API.
+    pub fn role(&self) -> Role {
+        self.user_role.unwrap_or_default()
+    }
 }
 
 /// What a member may do in a team.

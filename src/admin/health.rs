@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::{Response, StatusCode};
 use pointsman_routes::table::{Deployment, DeploymentId};
@@ -16,6 +17,7 @@ use crate::error::Failure;
 use crate::ingress::body::Body;
 use crate::ingress::openai::json as respond;
 use crate::live::Live;
+use crate::store::Store;
 use crate::upstream::Relay;
 
 /// Whether the process is about to end. Clones share it.
@@ -39,14 +41,28 @@ pub fn alive() -> Response<Body> {
     respond(&"I'm alive!")
 }
 
+/// How long a database may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What LiteLLM says of the database. One that is away makes nobody unready: known keys are served.
+pub async fn database(store: Option<&Store>) -> &'static str {
+    let Some(store) = store else {
+        return "Not connected";
+    };
+    match tokio::time::timeout(PATIENCE, store.answers()).await {
+        Ok(true) => "connected",
+        Ok(false) | Err(_) => "disconnected",
+    }
+}
+
 /// `/health/readiness`.
-pub fn ready(draining: &Draining) -> Response<Body> {
+pub fn ready(draining: &Draining, database: &str) -> Response<Body> {
     let status = if draining.has_begun() {
         "draining"
     } else {
         "healthy"
     };
-    let mut response = respond(&json!({"status": status, "db": "Not connected"}));
+    let mut response = respond(&json!({"status": status, "db": database}));
     if draining.has_begun() {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
@@ -54,12 +70,12 @@ pub fn ready(draining: &Draining) -> Response<Body> {
 }
 
 /// `/health/readiness/details`, for those with a key.
-pub fn details(live: &Live, draining: &Draining) -> Response<Body> {
+pub fn details(live: &Live, draining: &Draining, database: &str) -> Response<Body> {
     let settings = &live.routes().settings;
-    let mut response = ready(draining);
+    let mut response = ready(draining, database);
     let details = json!({
         "status": if draining.has_begun() { "draining" } else { "healthy" },
-        "db": "Not connected",
+        "db": database,
         "cache": Value::Null,
         "litellm_version": env!("CARGO_PKG_VERSION"),
         "success_callbacks": settings.success_callbacks,

@@ -74,6 +74,18 @@ pub enum Party {
     Organization,
 }
 
+impl Party {
+    /// As LiteLLM's older messages name it; scripts look for their words.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Team => "team",
+            Self::User => "user",
+            Self::Organization => "organization",
+        }
+    }
+}
+
 impl Denial {
     pub(super) fn status(&self) -> StatusCode {
         match self {
@@ -165,10 +177,12 @@ impl fmt::Display for Denial {
                 "This key, or who it answers to, is held to models, rates or a budget, which cannot \
                  be held to where a whole API is passed on. Call the gateway's own endpoints.",
             ),
-            Self::Model { model, .. } => write!(
+            Self::Model { model, party } => write!(
                 f,
                 "The requested model '{model}' is not available for this API key, or the model \
-                 name is invalid. Call `/v1/models` to see what there is."
+                 name is invalid. Call `/v1/models` to see what there is. ({} not allowed to access \
+                 model.)",
+                party.word()
             ),
         }
     }

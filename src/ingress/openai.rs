@@ -1,6 +1,9 @@
 //! What every front door of OpenAI's kind answers with: errors, lists of models, JSON.
 
+use std::collections::BTreeSet;
+
 use http::{HeaderName, HeaderValue, Response, header};
+use pointsman_routes::table::Target;
 use serde::Serialize;
 
 use super::body::Body;
@@ -79,24 +82,69 @@ struct Model<'a> {
 }
 
 /// `GET /v1/models`: groups and aliases, as far as the caller may ask for them, and the caller's own
-/// names for models. Without a caller, all of them.
-pub fn models(live: &Live, principal: Option<&Principal>) -> Response<Body> {
+/// names for models. Without a caller, all of them. A pattern is shown as the models that it is known
+/// to stand for.
+///
+/// The query takes LiteLLM's words: `return_wildcard_routes` adds the patterns themselves,
+/// `include_model_access_groups` adds the names of access groups, `only_model_access_groups` gives
+/// nothing else.
+pub fn models(live: &Live, principal: Option<&Principal>, query: &str) -> Response<Body> {
     let may = |name: &str, target| {
         principal.is_none_or(|principal| principal.models().check(live, name, target).is_ok())
     };
-    let names = live
-        .table()
-        .names()
-        .filter(|name| may(&name.name, name.target));
-    let own = principal.into_iter().flat_map(Principal::own_names);
+    let only_groups = flag(query, "only_model_access_groups");
+    let mut ids: Vec<&str> = Vec::new();
+    if !only_groups {
+        let names = live.table().names();
+        ids.extend(
+            names
+                .filter(|name| may(&name.name, name.target))
+                .map(|name| &*name.name),
+        );
+        let known = live.wildcards().iter();
+        ids.extend(
+            known
+                .filter(|known| may(&known.name, Target::Group(known.group)))
+                .map(|known| &*known.name),
+        );
+        ids.extend(principal.into_iter().flat_map(Principal::own_names));
+        if flag(query, "return_wildcard_routes") {
+            let patterns = live.routes().patterns.iter();
+            ids.extend(
+                patterns
+                    .filter(|one| may(&one.pattern, Target::Group(one.group)))
+                    .map(|one| &*one.pattern),
+            );
+        }
+    }
+    if only_groups || flag(query, "include_model_access_groups") {
+        ids.extend(access_groups(live, may));
+    }
     json(&Models {
-        data: names
-            .map(|name| &*name.name)
-            .chain(own)
-            .map(model)
-            .collect(),
+        data: ids.into_iter().map(model).collect(),
         object: "list",
     })
+}
+
+/// The access groups of the deployments that may be asked for, each once.
+fn access_groups(live: &Live, may: impl Fn(&str, Target) -> bool) -> BTreeSet<&str> {
+    let routes = live.routes();
+    let deployments = routes.deployments.iter();
+    let open = deployments.filter(|deployment| {
+        let name = &routes.groups[usize::from(deployment.group.0)].name;
+        may(name, Target::Group(deployment.group))
+    });
+    open.flat_map(|deployment| deployment.access_groups.iter().map(|group| &**group))
+        .collect()
+}
+
+/// Whether a query string switches something on.
+fn flag(query: &str, name: &str) -> bool {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let mut values = pairs
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value);
+    values.any(|value| value.eq_ignore_ascii_case("true") || value == "1")
 }
 
 /// `GET /v1/models/{model}`.

@@ -13,11 +13,12 @@ pub mod google;
 mod keys;
 mod master;
 mod rules;
+mod wildcards;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -32,6 +33,7 @@ pub use self::endpoint::{Authority, Endpoint, Names};
 use self::environment::Environment;
 pub use self::master::MasterKey;
 pub use self::rules::{Admission, LedgerRules, Orphans, Rules, TokenKind, WhenFull};
+pub use self::wildcards::Known;
 use crate::account::{Bearer, Period};
 
 /// A table, bound to the environment.
@@ -46,6 +48,7 @@ pub struct Live {
     ceilings: Box<[Ceiling]>,
     rules: Rules,
     admission: Admission,
+    wildcards: OnceLock<Vec<Known>>,
     origin: String,
     since: Instant,
     generation: u64,
@@ -108,6 +111,7 @@ impl Live {
                 ceilings,
                 rules,
                 admission,
+                wildcards: OnceLock::new(),
                 origin,
                 since: Instant::now(),
                 generation,
@@ -130,6 +134,11 @@ impl Live {
     /// A deployment of the plan.
     pub fn deployment(&self, id: DeploymentId) -> &Deployment {
         &self.routes().deployments[usize::from(id.0)]
+    }
+
+    /// The models that the file's patterns are known to stand for. Looked up once, when first asked.
+    pub fn wildcards(&self) -> &[Known] {
+        self.wildcards.get_or_init(|| wildcards::known(self))
     }
 
     /// What a deployment is bound to.

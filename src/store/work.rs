@@ -291,6 +291,12 @@ impl Work {
         .bind(to_column(spend))
         .execute(&mut *self.transaction)
         .await?;
+        if *scope == Scope::Proxy {
+            // It has no record whose change would tell of it.
+            let after = Value::from(spend.to_string());
+            self.note("spend", "proxy", None, Some(after));
+            self.changes.push(Change::Everything);
+        }
         Ok(())
     }
 

@@ -135,13 +135,28 @@ pub(super) async fn of_team(ask: Ask) -> Answer {
     daily(&ask, &wanted, Dimension::Team).await
 }
 
+/// `GET /organization/daily/activity`.
+pub(super) async fn of_organization(ask: Ask) -> Answer {
+    only(&ask, "organization_ids", Dimension::Organization).await
+}
+
+/// `GET /customer/daily/activity`.
+pub(super) async fn of_customer(ask: Ask) -> Answer {
+    only(&ask, "end_user_ids", Dimension::EndUser).await
+}
+
+/// The days of all that a dimension knows, or of the one that a field names.
+async fn only(ask: &Ask, field: &str, dimension: Dimension) -> Answer {
+    let mut wanted = days(ask);
+    if let Some(id) = ask.form.owned(field) {
+        wanted.only.insert(dimension, id);
+    }
+    daily(ask, &wanted, dimension).await
+}
+
 /// `GET /tag/daily/activity`.
 pub(super) async fn of_tag(ask: Ask) -> Answer {
-    let mut wanted = days(&ask);
-    if let Some(tag) = ask.form.owned("tags") {
-        wanted.only.insert(Dimension::Tag, tag);
-    }
-    daily(&ask, &wanted, Dimension::Tag).await
+    only(&ask, "tags", Dimension::Tag).await
 }
 
 /// `GET /global/activity`.

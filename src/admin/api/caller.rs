@@ -1,9 +1,10 @@
 //! Who calls the admin API, and what is theirs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::refusal::Refusal;
-use crate::account::{Key, KeyType, Role, Team};
+use crate::account::{Accounts, Bearer, Key, KeyType, Organization, Role, Team, User};
 use crate::store::Store;
 
 /// Who calls.
@@ -18,11 +19,31 @@ pub(super) struct Caller {
     pub(super) record: Option<Arc<Key>>,
     /// The teams that it manages.
     manages: Vec<String>,
+    /// What its teams let their members do with the teams' keys, as paths.
+    permits: BTreeMap<String, Vec<String>>,
     /// The teams that it is in.
     pub(super) teams: Vec<String>,
     /// The organisations that it manages.
     pub(super) organizations: Vec<String>,
 }
+
+/// The organisations that have the user among their members as their admin.
+pub(super) async fn managed(store: &Store, user: &User) -> Result<Vec<String>, Refusal> {
+    let mut ids = user.organizations.clone();
+    ids.extend(user.organization_id.clone());
+    let found = store.several::<Organization>(&ids).await?;
+    let as_admin = |organization: &Organization| {
+        organization.members.get(&user.user_id) == Some(&Role::OrgAdmin)
+    };
+    Ok(found
+        .into_iter()
+        .filter(as_admin)
+        .map(|organization| organization.organization_id)
+        .collect())
+}
+
+/// What members may do with a team's keys unless the team says otherwise; LiteLLM's.
+pub(super) const DEFAULT_PERMISSIONS: [&str; 2] = ["/key/info", "/key/health"];
 
 /// What LiteLLM calls the holder of the master key.
 pub(super) const MASTER: &str = "default_user_id";
@@ -36,6 +57,7 @@ impl Caller {
             user_id: Some(MASTER.to_owned()),
             record: None,
             manages: Vec::new(),
+            permits: BTreeMap::new(),
             teams: Vec::new(),
             organizations: Vec::new(),
         }
@@ -44,32 +66,58 @@ impl Caller {
     /// The holder of the key of this hash, as the database knows it now: rights that were taken
     /// away are gone with the next call.
     pub(super) async fn of(store: &Store, hash: &str) -> Result<Self, Refusal> {
-        use crate::account::Accounts;
-
         let unknown = || Refusal::role("", "unknown", "None");
         let bearer = store.bearer(hash).await?.ok_or_else(unknown)?;
+        Self::bearing(store, &bearer).await
+    }
+
+    /// The holder of a key, or of a token that stands for one.
+    async fn bearing(store: &Store, bearer: &Bearer) -> Result<Self, Refusal> {
         let user = bearer.user.as_ref();
-        let role = user.map(|user| user.user_role.unwrap_or_default());
         let mut caller = Self {
             key: bearer.key.token.clone(),
-            role,
+            role: user.map(|user| user.user_role.unwrap_or_default()),
             user_id: bearer.key.user_id.clone(),
             record: Some(Arc::new(bearer.key.clone())),
             manages: Vec::new(),
+            permits: BTreeMap::new(),
             teams: user.map(|user| user.teams.clone()).unwrap_or_default(),
             organizations: Vec::new(),
         };
         if let Some(user) = user {
-            for team in store.several::<Team>(&user.teams).await? {
-                if team.admin(&user.user_id) {
-                    caller.manages.push(team.team_id);
-                }
-            }
-            if role == Some(Role::OrgAdmin) {
-                caller.organizations.extend(user.organization_id.clone());
-            }
+            caller.read_places(store, user).await?;
         }
         Ok(caller)
+    }
+
+    /// Reads what the user is in its teams and organisations. Who manages an organisation is an
+    /// `org_admin` in all but name.
+    async fn read_places(&mut self, store: &Store, user: &User) -> Result<(), Refusal> {
+        for team in store.several::<Team>(&user.teams).await? {
+            if team.admin(&user.user_id) {
+                self.manages.push(team.team_id.clone());
+            }
+            if team.member(&user.user_id).is_some() {
+                self.permits
+                    .insert(team.team_id, team.team_member_permissions);
+            }
+        }
+        if user.role() == Role::OrgAdmin {
+            self.organizations.extend(user.organization_id.clone());
+        }
+        for organization in managed(store, user).await? {
+            if !self.organizations.contains(&organization) {
+                self.organizations.push(organization);
+            }
+        }
+        let below = matches!(
+            user.role(),
+            Role::InternalUser | Role::InternalUserViewer | Role::Team | Role::Customer
+        );
+        if below && !self.organizations.is_empty() {
+            self.role = Some(Role::OrgAdmin);
+        }
+        Ok(())
     }
 
     /// Whether it may do everything.
@@ -129,7 +177,34 @@ impl Caller {
 
     /// Whether it may look at a key.
     pub(super) fn sees_key(&self, key: &Key) -> bool {
-        self.sees_all() || self.key == key.token || self.changes_key(key)
+        self.sees_all()
+            || self.key == key.token
+            || self.changes_key(key)
+            || self.permitted(key.team_id.as_deref(), "/key/info")
+    }
+
+    /// Whether it is in a team whose members may do this with the team's keys: look at them, unless
+    /// the team says otherwise.
+    pub(super) fn permitted(&self, team: Option<&str>, path: &str) -> bool {
+        let permitted = team.and_then(|team| self.permits.get(team));
+        permitted.is_some_and(|paths| match &paths[..] {
+            [] => DEFAULT_PERMISSIONS.contains(&path),
+            paths => paths.iter().any(|permitted| permitted == path),
+        })
+    }
+
+    /// What it may do with the keys of a team that it is in.
+    pub(super) fn permissions(&self, team: &str) -> Vec<&str> {
+        match self.permits.get(team).map(Vec::as_slice) {
+            None => Vec::new(),
+            Some([]) => DEFAULT_PERMISSIONS.to_vec(),
+            Some(paths) => paths.iter().map(String::as_str).collect(),
+        }
+    }
+
+    /// Whether it is in a team.
+    pub(super) fn is_member(&self, team: Option<&str>) -> bool {
+        team.is_some_and(|team| self.permits.contains_key(team))
     }
 
     /// Whether its key opens this path of the admin API.

@@ -12,7 +12,7 @@ use crate::account::{Period, Time, money};
 use crate::live::Live;
 
 /// A setting that has no field of its own in the plan.
-fn setting(live: &Live, name: &str) -> Option<Value> {
+pub(super) fn setting(live: &Live, name: &str) -> Option<Value> {
     let path = format!("litellm_settings.{name}");
     let carried = live.routes().carried.iter();
     carried

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Number, Value, json};
 
-use crate::account::{MemberRole, Period, Role, Time, money};
+use crate::account::{Period, Role, Time, money};
 
 /// A field of a request.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +59,10 @@ pub(super) enum Kind {
     Role,
     MemberRole,
     KeyType,
-    /// One member, or a list of them.
+    /// One member of a team, or a list of them.
     Members,
+    /// One member of an organisation, or a list of them.
+    Places,
     Any,
 }
 
@@ -136,10 +138,17 @@ impl Kind {
             Self::Role => one_of(value, &ROLES),
             Self::MemberRole => one_of(value, &["admin", "user"]),
             Self::KeyType => one_of(value, &["default", "llm_api", "management", "read_only"]),
-            Self::Members => match value {
-                Value::Array(_) => list(value, member),
-                value => member(value).map(|member| json!([member])),
-            },
+            Self::Members | Self::Places => {
+                let roles = if self == Self::Members {
+                    Self::MemberRole
+                } else {
+                    Self::Role
+                };
+                match value {
+                    Value::Array(_) => list(value, |value| member(value, roles)),
+                    value => member(value, roles).map(|member| json!([member])),
+                }
+            }
             Self::Any => Ok(value.clone()),
         }
     }
@@ -175,9 +184,14 @@ impl Kind {
             Self::MemberRole => json!({"type": "string", "enum": ["admin", "user"]}),
             Self::KeyType => json!({"type": "string",
                 "enum": ["default", "llm_api", "management", "read_only"]}),
-            Self::Members => {
+            Self::Members | Self::Places => {
+                let roles = if self == Self::Members {
+                    Self::MemberRole
+                } else {
+                    Self::Role
+                };
                 let member = json!({"type": "object", "properties": {
-                    "role": Self::MemberRole.schema(),
+                    "role": roles.schema(),
                     "user_id": Self::Text.schema(),
                     "user_email": Self::Text.schema(),
                 }});
@@ -365,13 +379,13 @@ fn one_of(value: &Value, words: &[&str]) -> Result<Value, Wrong> {
     }
 }
 
-fn member(value: &Value) -> Result<Value, Wrong> {
+fn member(value: &Value, roles: Kind) -> Result<Value, Wrong> {
     let member = value
         .as_object()
         .ok_or_else(|| wrong("dict_type", "Input should be a valid dictionary"))?;
-    let mut read = json!({"role": MemberRole::User});
+    let mut read = json!({});
     if let Some(role) = member.get("role") {
-        read["role"] = Kind::MemberRole.read(role)?;
+        read["role"] = roles.read(role)?;
     }
     let mut named = false;
     for name in ["user_id", "user_email"] {
@@ -416,7 +430,7 @@ mod tests {
             (
                 Kind::Members,
                 json!({"user_id": "u"}),
-                json!([{"role": "user", "user_id": "u"}]),
+                json!([{"user_id": "u"}]),
             ),
         ] {
             assert_eq!(kind.read(&value), Ok(read), "{kind:?}");

@@ -1,15 +1,28 @@
 //! `/key`: making keys, changing them, looking at them.
 
+use pointsman_routes::usd::Usd;
 use serde_json::{Map, Value, json};
 
 use super::form::Form;
 use super::refusal::Refusal;
 use super::rights::Reach;
-use super::{Answer, Ask, defaults, secret, table, view};
+use super::{Answer, Ask, caller, defaults, secret, table, view};
 use crate::account::{Key, Role, Scope, Team, Time, User};
 use crate::store::{Listing, Order, Work};
 
 const NOT_FOUND: &str = "Key not found in database";
+
+/// The endpoint in the words of a team's permissions, which know no ids in paths.
+fn permission(ask: &Ask) -> &'static str {
+    match ask.action {
+        "/key/{key}/reset_spend" => "/key/{key_id}/reset_spend",
+        action => action,
+    }
+}
+
+fn not_permitted(ask: &Ask, team: &str) -> Refusal {
+    Refusal::member(permission(ask), team, &ask.caller.permissions(team))
+}
 
 fn not_yours(ask: &Ask) -> Refusal {
     Refusal::forbidden(&format!(
@@ -74,6 +87,13 @@ pub(super) async fn for_user(
 ) -> Result<(String, Key), Refusal> {
     let (secret, mut key) = make(ask)?;
     key.user_id = Some(user.to_owned());
+    // The user has the budget; what the key spends is spent of that.
+    key.allowance.max_budget = None;
+    key.allowance.soft_budget = None;
+    key.allowance.budget_duration = None;
+    key.allowance.model_max_budget.clear();
+    key.budget_reset_at = None;
+    key.spend = Usd::ZERO;
     add(work, &key, &Form::default()).await?;
     Ok((secret, key))
 }
@@ -109,14 +129,11 @@ async fn own_place(ask: &mut Ask) -> Result<(), Refusal> {
         let team = ask.store.get::<Team>(id).await?;
         let organization = team.as_ref().and_then(|team| team.organization_id.clone());
         manages = ask.caller.manages_team(id, organization.as_deref());
-        let may = |team: &Team| {
-            let permitted = team
-                .team_member_permissions
-                .iter()
-                .any(|path| path == "/key/generate");
-            me.as_deref().is_some_and(|me| team.member(me).is_some()) && permitted
-        };
-        if !manages && !team.as_ref().is_some_and(may) {
+        if !manages && ask.caller.is_member(Some(id)) {
+            if !ask.caller.permitted(Some(id), permission(ask)) {
+                return Err(not_permitted(ask, id));
+            }
+        } else if !manages {
             return Err(Refusal::forbidden(&format!(
                 "User={} may not make keys for team={id}",
                 ask.caller.name()
@@ -159,13 +176,19 @@ async fn below(ask: &Ask, user: Option<&str>) -> Result<(), Refusal> {
     let Some(user) = user.filter(|user| !ask.caller.admin() && !ask.caller.is(Some(user))) else {
         return Ok(());
     };
-    let user = ask.store.get::<User>(user).await?;
-    match user.and_then(|user| user.user_role) {
-        Some(Role::ProxyAdmin | Role::ProxyAdminViewer | Role::OrgAdmin) => Err(
-            Refusal::forbidden("You may not hold a key of a user whose role is above yours"),
-        ),
-        _ => Ok(()),
+    let Some(user) = ask.store.get::<User>(user).await? else {
+        return Ok(());
+    };
+    let above = matches!(
+        user.role(),
+        Role::ProxyAdmin | Role::ProxyAdminViewer | Role::OrgAdmin
+    );
+    if above || !caller::managed(&ask.store, &user).await?.is_empty() {
+        return Err(Refusal::forbidden(
+            "You may not hold a key of a user whose role is above yours",
+        ));
     }
+    Ok(())
 }
 
 /// A key as the form says, with its secret.
@@ -197,9 +220,7 @@ fn make(ask: &Ask) -> Result<(String, Key), Refusal> {
         updated_at: now,
         ..Key::default()
     };
-    if ask.action != "/user/new" {
-        key = fill(&key, &ask.form)?;
-    }
+    key = fill(&key, &ask.form)?;
     if let Some(duration) = ask.form.period("duration") {
         key.expires = Some(duration.after(now));
     }
@@ -276,7 +297,24 @@ async fn held(ask: &Ask, work: &mut Work, key: &str, above: bool) -> Result<Key,
     } else {
         ask.caller.changes_key(&key)
     };
-    if may { Ok(key) } else { Err(not_yours(ask)) }
+    let team = key.team_id.as_deref();
+    if may || ask.caller.permitted(team, permission(ask)) {
+        return Ok(key);
+    }
+    Err(match team.filter(|_| ask.caller.is_member(team)) {
+        Some(team) => not_permitted(ask, team),
+        None => not_yours(ask),
+    })
+}
+
+/// Whether the caller stands above a key: as who manages it, or as a member of its team whom the
+/// team lets do this with the keys of others.
+fn above(ask: &Ask, key: &Key) -> bool {
+    ask.caller.manages_key(key)
+        || (!ask.caller.is(key.user_id.as_deref())
+            && ask
+                .caller
+                .permitted(key.team_id.as_deref(), permission(ask)))
 }
 
 fn wanted(ask: &Ask) -> Result<String, Refusal> {
@@ -304,7 +342,7 @@ pub(super) async fn update(mut ask: Ask) -> Answer {
 
 async fn change(ask: &Ask, work: &mut Work, given: &str) -> Result<Key, Refusal> {
     let before = held(ask, work, given, false).await?;
-    ask.guard(ask.caller.manages_key(&before))?;
+    ask.guard(above(ask, &before))?;
     may_move(ask, work, &before).await?;
     let mut key = fill(&before, &ask.form)?;
     stamp(ask, &mut key);
@@ -364,6 +402,7 @@ pub(super) async fn bulk_update(ask: Ask) -> Answer {
             office: ask.office.clone(),
             store: ask.store.clone(),
             caller: ask.caller.clone(),
+            principal: ask.principal.clone(),
             reach: ask.reach,
             id: String::new(),
             action: "/key/update",
@@ -561,7 +600,7 @@ pub(super) async fn regenerate(mut ask: Ask) -> Answer {
         .map_or(now, |grace| grace.after(now));
     let mut work = ask.work().await?;
     let before = held(&ask, &mut work, &given, false).await?;
-    ask.guard(ask.caller.manages_key(&before))?;
+    ask.guard(above(&ask, &before))?;
     may_move(&ask, &mut work, &before).await?;
     below(&ask, before.user_id.as_deref()).await?;
     let mut key = fill(&before, &ask.form)?;

@@ -37,6 +37,7 @@ use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use pointsman_routes::table::{GroupId, Target};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -80,6 +81,8 @@ struct Ask {
     office: Arc<Office>,
     store: Store,
     caller: Caller,
+    /// Who asks, as requests for models know it.
+    principal: Option<Arc<Principal>>,
     /// How far the caller's role reaches here.
     reach: Reach,
     form: Form,
@@ -159,7 +162,7 @@ pub fn owns(path: &str) -> bool {
 
 /// Whether a path tells everybody the same, and needs no key.
 pub fn open(path: &str) -> bool {
-    matches!(path, "/docs" | "/openapi.json")
+    table::open(path)
 }
 
 async fn unknown() -> axum::response::Response {
@@ -196,7 +199,7 @@ impl Office {
         }
         let principal = request.extensions().get::<Arc<Principal>>().cloned();
         let store = self.store.clone().ok_or_else(Refusal::no_database)?;
-        let caller = match principal {
+        let caller = match &principal {
             None => Caller::master(),
             Some(principal) if principal.is_master() => Caller::master(),
             Some(principal) => Caller::of(&store, &principal.key).await?,
@@ -220,6 +223,7 @@ impl Office {
             office: self,
             store,
             caller,
+            principal,
             reach,
             form,
             id,
@@ -248,6 +252,12 @@ impl Ask {
     /// Begins a change in the caller's name.
     async fn work(&self) -> Result<crate::store::Work, Refusal> {
         Ok(self.store.work(self.caller.name(), self.action).await?)
+    }
+
+    /// Whether the caller's key may ask for a model.
+    fn may_use(&self, live: &crate::live::Live, name: &str, group: GroupId) -> bool {
+        let models = self.principal.as_ref().map(|principal| principal.models());
+        models.is_none_or(|models| models.check(live, name, Target::Group(group)).is_ok())
     }
 
     /// Refuses fields that only those above may set, or only the proxy's admins.

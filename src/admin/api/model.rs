@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pointsman_routes::table::{Deployment, DeploymentId, Mode, Routes};
+use pointsman_routes::table::{Deployment, DeploymentId, GroupId, Mode, Routes};
 use pointsman_routes::usd::Usd;
 use serde_json::{Map, Value, json};
 
@@ -93,11 +93,10 @@ async fn added(ask: &Ask) -> Result<Vec<String>, Refusal> {
 pub(super) async fn info(ask: Ask) -> Answer {
     let live = ask.office.live.load();
     let id = ask.form.text("litellm_model_id");
-    let found = shown(
-        &live,
-        |deployment| id.is_none_or(|id| deployment.id == id),
-        &added(&ask).await?,
-    );
+    let wanted = |deployment: &Deployment| {
+        id.is_none_or(|id| deployment.id == id) && open(&ask, &live, deployment)
+    };
+    let found = shown(&live, wanted, &added(&ask).await?);
     if let Some(id) = id
         && found.is_empty()
     {
@@ -116,7 +115,9 @@ pub(super) async fn info_paged(ask: Ask) -> Answer {
     let (id, name) = (ask.form.text("modelId"), ask.form.text("model"));
     let wanted = |deployment: &Deployment| {
         let group = &live.routes().groups[usize::from(deployment.group.0)].name;
-        id.is_none_or(|id| deployment.id == id) && name.is_none_or(|name| *group == name)
+        id.is_none_or(|id| deployment.id == id)
+            && name.is_none_or(|name| *group == name)
+            && open(&ask, &live, deployment)
     };
     let found = shown(&live, wanted, &added(&ask).await?);
     let total = found.len() as u64;
@@ -138,9 +139,25 @@ pub(super) async fn groups(ask: Ask) -> Answer {
     let wanted = ask.form.text("model_group");
     let routes = live.routes();
     let groups = routes.groups.iter().zip(0..);
-    let groups = groups.filter(|(group, _)| wanted.is_none_or(|wanted| group.name == wanted));
-    let groups = groups.map(|(group, at)| show_group(routes, &group.name, at));
-    Ok(json!({"data": groups.collect::<Vec<_>>()}))
+    let groups = groups
+        .map(|(group, at)| (&*group.name, at))
+        .filter(|(name, _)| !name.contains('*'));
+    // A pattern is shown as the models that it is known to stand for.
+    let known = live.wildcards().iter();
+    let known = known.map(|known| (&*known.name, known.group.0));
+    let shown = groups
+        .chain(known)
+        .filter(|(name, at)| {
+            wanted.is_none_or(|wanted| *name == wanted) && ask.may_use(&live, name, GroupId(*at))
+        })
+        .map(|(name, at)| show_group(routes, name, at));
+    Ok(json!({"data": shown.collect::<Vec<_>>()}))
+}
+
+/// Whether the caller may ask for the group of a deployment.
+fn open(ask: &Ask, live: &Live, deployment: &Deployment) -> bool {
+    let group = &live.routes().groups[usize::from(deployment.group.0)].name;
+    ask.may_use(live, group, deployment.group)
 }
 
 fn show_group(routes: &Routes, name: &str, at: u16) -> Value {

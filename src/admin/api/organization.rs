@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::refusal::Refusal;
 use super::rights::Reach;
 use super::{Answer, Ask, secret, view};
-use crate::account::{Member, Organization, Role, Scope, Team, Time, User};
+use crate::account::{Organization, Role, Scope, Team, Time, User};
 use crate::store::{Listing, Order, Work};
 
 fn not_found(id: &str) -> Refusal {
@@ -162,66 +162,180 @@ pub(super) async fn list(ask: Ask) -> Answer {
     Ok(seen.map(view::organization).map(Value::Object).collect())
 }
 
-async fn change_members(
-    ask: Ask,
-    change: impl Fn(&mut Organization, &str, Role) -> Result<(), Refusal>,
-) -> Answer {
-    let mut work = ask.work().await?;
-    let before = held(&ask, &mut work).await?;
+/// Makes a user a member of an organisation that exists.
+pub(super) async fn join(work: &mut Work, id: &str, user: &mut User) -> Result<(), Refusal> {
+    let before = work
+        .get::<Organization>(id)
+        .await?
+        .ok_or_else(|| not_found(id))?;
     let mut organization = before.clone();
-    let given: Vec<Member> = ask.form.value("member").unwrap_or_default();
-    let mut users: Vec<String> = given
-        .into_iter()
-        .filter_map(|member| member.user_id)
-        .collect();
-    users.extend(ask.form.owned("user_id"));
+    let role = user.user_role.unwrap_or(Role::InternalUser);
+    organization
+        .members
+        .entry(user.user_id.clone())
+        .or_insert(role);
+    work.put(&before, &organization).await?;
+    note_place(work, id, user).await
+}
+
+/// Lets the user's record say that there is a place in an organisation.
+async fn note_place(work: &mut Work, id: &str, user: &mut User) -> Result<(), Refusal> {
+    if user.organizations.iter().any(|known| known == id) {
+        return Ok(());
+    }
+    let before = user.clone();
+    user.organizations.push(id.to_owned());
+    work.put(&before, user).await?;
+    Ok(())
+}
+
+/// The users that a form names, by id or mail address, with their roles.
+async fn named(ask: &Ask) -> Result<Vec<(String, Role)>, Refusal> {
+    let role: Role = ask.form.value("role").unwrap_or(Role::InternalUser);
+    let mut users = Vec::new();
+    for member in ask.form.value::<Vec<Value>>("member").unwrap_or_default() {
+        let role = serde_json::from_value(member["role"].clone()).unwrap_or(role);
+        let email = member["user_email"].as_str();
+        match (member["user_id"].as_str(), email) {
+            (Some(id), _) => users.push((id.to_owned(), role)),
+            (None, Some(email)) => users.push((by_email(ask, email).await?, role)),
+            (None, None) => {}
+        }
+    }
+    match (ask.form.owned("user_id"), ask.form.text("user_email")) {
+        (Some(id), _) => users.push((id, role)),
+        (None, Some(email)) => users.push((by_email(ask, email).await?, role)),
+        (None, None) => {}
+    }
     if users.is_empty() {
         return Err(Refusal::bad("user_id", "no user_id was given"));
     }
-    let role = ask.form.value("role").unwrap_or(Role::InternalUser);
-    if matches!(role, Role::ProxyAdmin | Role::ProxyAdminViewer) {
+    let above = |role: &Role| matches!(role, Role::ProxyAdmin | Role::ProxyAdminViewer);
+    if users.iter().any(|(_, role)| above(role)) {
         return Err(Refusal::bad(
             "role",
             "this is no role inside an organization",
         ));
     }
-    for user in &users {
-        change(&mut organization, user, role)?;
-    }
-    organization.updated_at = Time::now();
-    work.put(&before, &organization).await?;
-    work.commit().await?;
-    Ok(Value::Object(view::organization(&organization)))
+    Ok(users)
 }
 
-/// `POST /organization/member_add`.
+async fn by_email(ask: &Ask, email: &str) -> Result<String, Refusal> {
+    let listing = Listing {
+        name: Some(email.to_owned()),
+        limit: 1,
+        ..Listing::default()
+    };
+    let found = ask.store.list::<User>(&listing).await?.records.pop();
+    let unknown = || Refusal::bad("user_email", "there is no user with this address");
+    Ok(found.ok_or_else(unknown)?.user_id)
+}
+
+/// What a change of members answers: LiteLLM's members and users, and the organisation.
+async fn changed(
+    ask: &Ask,
+    mut work: Work,
+    before: &Organization,
+    mut organization: Organization,
+    users: &[User],
+) -> Answer {
+    organization.updated_at = Time::now();
+    work.put(before, &organization).await?;
+    work.commit().await?;
+    let id = &organization.organization_id;
+    let place = |user: &User| {
+        json!({
+            "user_id": user.user_id,
+            "organization_id": id,
+            "user_role": organization.members.get(&user.user_id),
+        })
+    };
+    let places: Vec<_> = users.iter().map(place).collect();
+    let organization = ask.store.get::<Organization>(id).await?;
+    let mut answer = view::organization(&organization.unwrap_or_default());
+    answer.insert(
+        "updated_users".to_owned(),
+        users.iter().map(view::user).map(Value::Object).collect(),
+    );
+    answer.insert(
+        "updated_organization_memberships".to_owned(),
+        Value::Array(places),
+    );
+    Ok(Value::Object(answer))
+}
+
+/// `POST /organization/member_add`: makes users that are not there yet.
 pub(super) async fn member_add(ask: Ask) -> Answer {
-    change_members(ask, |organization, user, role| {
-        organization.members.insert(user.to_owned(), role);
-        Ok(())
-    })
-    .await
+    let mut work = ask.work().await?;
+    let before = held(&ask, &mut work).await?;
+    let mut organization = before.clone();
+    let mut users = Vec::new();
+    for (id, role) in named(&ask).await? {
+        let known = work.get::<User>(&id).await?;
+        let mut user = match known {
+            Some(user) => user,
+            None => new_user(&ask, &mut work, &id, &before.organization_id).await?,
+        };
+        note_place(&mut work, &before.organization_id, &mut user).await?;
+        organization.members.insert(id, role);
+        users.push(user);
+    }
+    changed(&ask, work, &before, organization, &users).await
+}
+
+async fn new_user(
+    ask: &Ask,
+    work: &mut Work,
+    id: &str,
+    organization: &str,
+) -> Result<User, Refusal> {
+    let now = Time::now();
+    let user = User {
+        user_id: id.to_owned(),
+        user_role: Some(Role::InternalUser),
+        organization_id: Some(organization.to_owned()),
+        created_by: Some(ask.caller.name().to_owned()),
+        created_at: now,
+        updated_at: now,
+        ..User::default()
+    };
+    work.add(&user).await?;
+    Ok(user)
 }
 
 /// `PATCH /organization/member_update`.
 pub(super) async fn member_update(ask: Ask) -> Answer {
-    change_members(ask, |organization, user, role| {
-        let member = organization.members.get_mut(user);
+    let mut work = ask.work().await?;
+    let before = held(&ask, &mut work).await?;
+    let mut organization = before.clone();
+    let mut users = Vec::new();
+    for (id, role) in named(&ask).await? {
+        let member = organization.members.get_mut(&id);
         *member.ok_or_else(|| Refusal::bad("user_id", "User not found in organization"))? = role;
-        Ok(())
-    })
-    .await
+        users.extend(work.get::<User>(&id).await?);
+    }
+    changed(&ask, work, &before, organization, &users).await
 }
 
 /// `DELETE /organization/member_delete`.
 pub(super) async fn member_delete(ask: Ask) -> Answer {
-    change_members(ask, |organization, user, _| {
-        let member = organization.members.remove(user);
-        member
-            .map(|_| ())
-            .ok_or_else(|| Refusal::bad("user_id", "User not found in organization"))
-    })
-    .await
+    let mut work = ask.work().await?;
+    let before = held(&ask, &mut work).await?;
+    let mut organization = before.clone();
+    let mut users = Vec::new();
+    for (id, _) in named(&ask).await? {
+        if organization.members.remove(&id).is_none() {
+            return Err(Refusal::bad("user_id", "User not found in organization"));
+        }
+        if let Some(mut user) = work.get::<User>(&id).await? {
+            let known = user.clone();
+            user.organizations
+                .retain(|place| *place != before.organization_id);
+            work.put(&known, &user).await?;
+            users.push(user);
+        }
+    }
+    changed(&ask, work, &before, organization, &users).await
 }
 
 /// `GET /audit`, a way of our own: what was changed, by whom, the newest first.

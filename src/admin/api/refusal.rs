@@ -54,6 +54,20 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, "auth_error", Some("None"), message)
     }
 
+    /// The team does not let its members do this with its keys.
+    pub(super) fn member(path: &str, team: &str, permitted: &[&str]) -> Self {
+        let message = format!(
+            "Team member does not have permissions for endpoint: {path}. You only have access to \
+             the following endpoints: {permitted:?} for team {team}"
+        );
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "team_member_permission_error",
+            Some(path),
+            &message,
+        )
+    }
+
     /// The caller's role may not call this at all.
     pub(super) fn role(route: &str, role: &str, user: &str) -> Self {
         let message = format!(

@@ -18,7 +18,26 @@ fn show(row: &SpendRow) -> Value {
     let mut shown = serde_json::to_value(row).unwrap_or_default();
     shown["user_id"] = json!(row.user);
     shown["cost"] = shown["spend"].clone();
+    for (name, value) in [
+        ("user_api_key", Some(&row.api_key)),
+        ("user_api_key_user_id", row.user.as_ref()),
+        ("user_api_key_team_id", row.team_id.as_ref()),
+        ("user_api_key_org_id", row.organization_id.as_ref()),
+    ] {
+        if shown["metadata"].get(name).is_none() {
+            shown["metadata"][name] = json!(value);
+        }
+    }
     shown
+}
+
+/// The id of a call: as it is in the log, or in an answer whose id the gateway made.
+fn called(id: &str) -> String {
+    const UUID: usize = 36;
+    let made = id.strip_prefix("chatcmpl-").or(id.strip_prefix("cmpl-"));
+    made.filter(|call| call.len() == UUID)
+        .unwrap_or(id)
+        .to_owned()
 }
 
 /// The first instant of a day, or the one after its last. A time is meant as it is.
@@ -36,7 +55,7 @@ fn filter(ask: &Ask) -> Result<LogFilter, Refusal> {
     let form = &ask.form;
     let key = form.owned("api_key").map(|key| secret::meant(&key));
     let mut filter = LogFilter {
-        request_id: form.owned("request_id"),
+        request_id: form.text("request_id").map(called),
         api_key: key,
         user_id: form.owned("user_id"),
         team_id: form.owned("team_id"),
@@ -212,6 +231,13 @@ pub(super) async fn tags(ask: Ask) -> Answer {
         })
     });
     Ok(tags.collect())
+}
+
+/// `GET /global/spend/all_tag_names`.
+pub(super) async fn tag_names(ask: Ask) -> Answer {
+    let sums = ask.store.sums(&[Dimension::Tag], &days(&ask)).await?;
+    let names = sums.into_iter().map(|(mut names, _)| names.remove(0));
+    Ok(json!({"tag_names": names.collect::<Vec<_>>()}))
 }
 
 /// `GET /global/spend`.

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::LazyLock;
 
+use serde_json::Value;
+
 use super::field::{Field, Kind};
 use super::rights::Class;
 use super::{
@@ -21,7 +23,7 @@ pub(super) struct Endpoint {
     pub(super) input: &'static [&'static [Field]],
     pub(super) run: fn(Ask) -> Pin<Box<dyn Future<Output = Answer> + Send>>,
     /// Answers without a caller.
-    pub(super) plain: Option<fn() -> serde_json::Value>,
+    pub(super) plain: Option<Plain>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,10 +136,19 @@ pub(super) const USER_NEW: &[&[Field]] = &[
         field("user_id", Kind::Text),
         field("user_email", Kind::Text),
         field("teams", Kind::Words),
+        field("team_id", Kind::Text),
+        field("organizations", Kind::Words),
         field("auto_create_key", Kind::Bool),
         field("send_invite_email", Kind::Bool),
+        // The rest is the key's.
         field("key_alias", Kind::Text),
         field("duration", Kind::Period),
+        field("aliases", Kind::TextMap),
+        field("config", Kind::Object),
+        field("permissions", Kind::Object).proxy(),
+        field("allowed_cache_controls", Kind::Words),
+        field("guardrails", Kind::Words),
+        field("blocked", Kind::Bool),
     ],
     USER_FIELDS,
     ALLOWANCE,
@@ -270,12 +281,15 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         Post "/key/{key}/reset_spend", Teams, "Set what a key has spent in its running window",
             &[&[field("reset_to", Kind::Money).required()]], key::reset_spend;
 
-        Post "/user/new", Proxy, "Make a user, and a key along with it", USER_NEW, user::new;
+        Post "/user/new", Organizations, "Make a user, and a key along with it", USER_NEW,
+            user::new;
         Post "/user/update", Keys, "Change a user", USER_UPDATE, user::update;
         Post "/user/delete", Proxy, "Delete users and their keys",
             &[&[field("user_ids", Kind::Words).required()]], user::delete;
         Get "/user/info", Own, "Look at a user, the user's keys and teams",
             &[&[field("user_id", Kind::Text)]], user::info;
+        Get "/v2/user/info", Own, "Look at a user alone", &[&[field("user_id", Kind::Text)]],
+            user::record;
         Get "/user/list", Overview, "List users",
             &[PAGES, &[field("user_ids", Kind::Text), field("user_email", Kind::Text),
                 field("organization_id", Kind::Text)]], user::list;
@@ -309,6 +323,13 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
             &[TEAM, &[field("models", Kind::Words).required().above()]], team::model_add;
         Post "/team/model/delete", Teams, "Let a team ask for fewer models",
             &[TEAM, &[field("models", Kind::Words).required().above()]], team::model_delete;
+        Get "/team/available", Own, "List the teams that anybody may join", NOTHING,
+            team::available;
+        Get "/team/permissions_list", Own, "List what a team's members may do with its keys",
+            OF_TEAM, team::permissions;
+        Post "/team/permissions_update", Teams, "Change what a team's members may do with its keys",
+            &[TEAM, &[field("team_member_permissions", Kind::Words).required()]],
+            team::set_permissions;
         Get "/team/daily/activity", Own, "Spend, tokens and requests of a team by day",
             &[DAYS, PAGES, &[field("team_id", Kind::Text), field("team_ids", Kind::Text)]],
             activity::of_team;
@@ -325,14 +346,13 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         Get "/organization/list", Own, "List organizations",
             &[&[field("org_id", Kind::Text), field("org_alias", Kind::Text)]], organization::list;
         Post "/organization/member_add", Organizations, "Let users into an organization",
-            &[ORGANIZATION, &[field("member", Kind::Members), field("user_id", Kind::Text),
-                field("role", Kind::Role)]], organization::member_add;
+            &[ORGANIZATION, &[field("member", Kind::Places), field("role", Kind::Role)],
+                WHICH_MEMBER], organization::member_add;
         Patch "/organization/member_update", Organizations, "Change a member's role",
-            &[ORGANIZATION, &[field("user_id", Kind::Text).required(), field("role", Kind::Role)]],
+            &[ORGANIZATION, WHICH_MEMBER, &[field("role", Kind::Role)]],
             organization::member_update;
         Delete "/organization/member_delete", Organizations, "End a user's place",
-            &[ORGANIZATION, &[field("user_id", Kind::Text).required()]],
-            organization::member_delete;
+            &[ORGANIZATION, WHICH_MEMBER], organization::member_delete;
 
         Post "/customer/new" "/end_user/new", Proxy, "Make a customer",
             &[CUSTOMER, CUSTOMER_FIELDS, ALLOWANCE], customer::new;
@@ -405,6 +425,14 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
             activity::global_models;
         Get "/global/activity/exceptions", Overview, "Requests that got no answer, by day",
             &[DAYS, &[field("model_group", Kind::Text)]], activity::global_exceptions;
+        Get "/global/spend/all_tag_names", Overview, "List the tags that were spent for", NOTHING,
+            spend::tag_names;
+        Get "/organization/daily/activity", Overview,
+            "Spend, tokens and requests of organizations by day",
+            &[DAYS, PAGES, &[field("organization_ids", Kind::Text)]], activity::of_organization;
+        Get "/customer/daily/activity" "/end_user/daily/activity", Overview,
+            "Spend, tokens and requests of customers by day",
+            &[DAYS, PAGES, &[field("end_user_ids", Kind::Text)]], activity::of_customer;
         Get "/tag/daily/activity", Overview, "Spend, tokens and requests of tags by day",
             &[DAYS, PAGES, &[field("tags", Kind::Text)]], activity::of_tag;
 
@@ -414,30 +442,43 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
             utils::token_counter;
         Get "/utils/supported_openai_params", Own, "List the parameters that a model takes",
             &[&[field("model", Kind::Text).required()]], utils::supported_params;
-        Get "/routes", Own, "List the paths", NOTHING, utils::routes;
         Get "/audit", Overview, "List what was changed, and by whom", &[PAGES],
             organization::audit;
     };
-    for (path, summary) in [
-        ("/openapi.json", "This document"),
-        ("/docs", "This document as a page"),
-    ] {
-        let paths: &'static [&'static str] = match path {
-            "/docs" => &["/docs"],
-            _ => &["/openapi.json"],
-        };
-        endpoints.push(Endpoint {
-            method: Method::Get,
-            paths,
-            class: Class::Anybody,
-            summary,
-            input: NOTHING,
-            run: |_| Box::pin(async { Ok(serde_json::Value::Null) }),
-            plain: Some(super::openapi::document),
-        });
-    }
+    endpoints.extend(OPEN.iter().map(|(paths, summary, plain)| Endpoint {
+        method: Method::Get,
+        paths,
+        class: Class::Anybody,
+        summary,
+        input: NOTHING,
+        run: |_| Box::pin(async { Ok(Value::Null) }),
+        plain: Some(*plain),
+    }));
     endpoints
 });
+
+/// What an endpoint answers that tells everybody the same.
+type Plain = fn() -> Value;
+
+/// The endpoints that tell everybody the same, and need no key.
+const OPEN: [(&[&str], &str, Plain); 3] = [
+    (
+        &["/openapi.json"],
+        "This document",
+        super::openapi::document,
+    ),
+    (
+        &["/docs"],
+        "This document as a page",
+        super::openapi::document,
+    ),
+    (&["/routes"], "List the paths", utils::routes),
+];
+
+/// Whether a path tells everybody the same, and needs no key.
+pub(super) fn open(path: &str) -> bool {
+    OPEN.iter().any(|(paths, ..)| paths.contains(&path))
+}
 
 /// The fields of the endpoint that is named so.
 pub(super) fn fields_of(action: &str) -> impl Iterator<Item = &'static Field> {

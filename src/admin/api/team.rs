@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::caller::{DEFAULT_PERMISSIONS, MASTER};
 use super::refusal::Refusal;
 use super::rights::Reach;
 use super::{Answer, Ask, defaults, secret, table, view};
@@ -66,7 +67,16 @@ pub(super) async fn new(mut ask: Ask) -> Answer {
         ),
         fault => fault.into(),
     })?;
-    for member in members {
+    // Who makes a team manages it.
+    let maker = ask.caller.user_id.clone();
+    let named = |member: &Member| member.user_id == maker;
+    let maker = maker.clone().filter(|_| !members.iter().any(named));
+    let maker = maker.map(|user| Member {
+        role: MemberRole::Admin,
+        user_id: Some(user),
+        user_email: None,
+    });
+    for member in members.into_iter().chain(maker) {
         enter(&mut work, &id, member, &ask).await?;
     }
     work.commit().await?;
@@ -331,8 +341,27 @@ pub(super) async fn leave(work: &mut Work, id: &str, user: &str) -> Result<(), R
     Ok(())
 }
 
-/// Lets a member in by id or mail address; makes the user if there is none.
-async fn enter(work: &mut Work, id: &str, member: Member, ask: &Ask) -> Result<User, Refusal> {
+/// Lets a member in by id or mail address; makes the user if there is none. The holder of the master
+/// key is named as a member, but is no user.
+async fn enter(
+    work: &mut Work,
+    id: &str,
+    member: Member,
+    ask: &Ask,
+) -> Result<Option<User>, Refusal> {
+    if member.user_id.as_deref() == Some(MASTER) {
+        if !ask.caller.admin() {
+            return Err(Refusal::forbidden("This id stands for the proxy's admin"));
+        }
+        if let Some(team) = work.get::<Team>(id).await?
+            && team.member(MASTER).is_none()
+        {
+            let mut with = team.clone();
+            with.members_with_roles.push(member);
+            work.put(&team, &with).await?;
+        }
+        return Ok(None);
+    }
     let by_email = match (&member.user_id, &member.user_email) {
         (None, Some(email)) => {
             let listing = Listing {
@@ -366,7 +395,92 @@ async fn enter(work: &mut Work, id: &str, member: Member, ask: &Ask) -> Result<U
         user
     };
     join(work, id, &mut user, member.role).await?;
-    Ok(user)
+    Ok(Some(user))
+}
+
+/// The teams that anybody may join, by `default_internal_user_params.available_teams`.
+fn joinable(ask: &Ask) -> Vec<String> {
+    let params = defaults::setting(&ask.office.live.load(), "default_internal_user_params");
+    let listed = params.as_ref().map(|params| &params["available_teams"]);
+    let names = listed.and_then(Value::as_array).into_iter().flatten();
+    names
+        .filter_map(|name| name.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// Whether somebody lets themselves, and nobody else, into a team that is open to all.
+fn joins_alone(ask: &Ask, id: &str, members: &[Member]) -> bool {
+    let alone = matches!(members, [member]
+        if member.role == MemberRole::User && ask.caller.is(member.user_id.as_deref()));
+    alone && !ask.caller.manages_team(id, None) && joinable(ask).iter().any(|open| open == id)
+}
+
+/// `GET /team/available`: the teams that anybody may join and the caller is not in.
+pub(super) async fn available(ask: Ask) -> Answer {
+    let ids: Vec<_> = joinable(&ask)
+        .into_iter()
+        .filter(|id| !ask.caller.teams.contains(id))
+        .collect();
+    let teams = ask.store.several::<Team>(&ids).await?;
+    // What it has and who is in it is its members' to see.
+    let shown = teams.iter().map(|team| {
+        json!({
+            "team_id": team.team_id,
+            "team_alias": team.team_alias,
+            "models": team.models,
+            "members_with_roles": [],
+        })
+    });
+    Ok(shown.collect())
+}
+
+/// What a team may let its members do; LiteLLM's list.
+const PERMISSIONS: [&str; 11] = [
+    "/key/generate",
+    "/key/service-account/generate",
+    "/key/update",
+    "/key/delete",
+    "/key/regenerate",
+    "/key/info",
+    "/key/list",
+    "/key/health",
+    "/key/block",
+    "/key/unblock",
+    "/key/{key_id}/reset_spend",
+];
+
+/// `GET /team/permissions_list`.
+pub(super) async fn permissions(ask: Ask) -> Answer {
+    let id = ask.form.owned("team_id").unwrap_or_default();
+    let team = seen(&ask, &id).await?;
+    let given = &team.team_member_permissions;
+    let defaults = DEFAULT_PERMISSIONS.map(str::to_owned);
+    Ok(json!({
+        "team_id": id,
+        "team_member_permissions": if given.is_empty() { &defaults[..] } else { given },
+        "all_available_permissions": PERMISSIONS,
+    }))
+}
+
+/// `POST /team/permissions_update`.
+pub(super) async fn set_permissions(ask: Ask) -> Answer {
+    let id = ask.form.owned("team_id").unwrap_or_default();
+    let wanted = ask
+        .form
+        .words("team_member_permissions")
+        .unwrap_or_default();
+    if let Some(other) = wanted.iter().find(|path| !PERMISSIONS.contains(&&***path)) {
+        let message = format!("{other} is none of {}", PERMISSIONS.join(", "));
+        return Err(Refusal::bad("team_member_permissions", &message));
+    }
+    let mut work = ask.work().await?;
+    let before = held(&ask, &mut work, &id).await?;
+    let mut team = before.clone();
+    team.team_member_permissions = wanted;
+    team.updated_at = Time::now();
+    work.put(&before, &team).await?;
+    work.commit().await?;
+    Ok(Value::Object(view::team(&team)))
 }
 
 /// `POST /team/member_add` and `/team/bulk_member_add`.
@@ -381,12 +495,18 @@ pub(super) async fn member_add(ask: Ask) -> Answer {
         return Err(Refusal::bad("member", "no member was given"));
     }
     let mut work = ask.work().await?;
-    held(&ask, &mut work, &id).await?;
+    if joins_alone(&ask, &id, &members) {
+        // What the team gives to all is what those get who let themselves in.
+        ask.guard(false)?;
+    } else {
+        held(&ask, &mut work, &id).await?;
+    }
     let mut users = Vec::new();
     for member in members {
-        let user = enter(&mut work, &id, member, &ask).await?;
-        limit_member(&ask, &mut work, &id, &user.user_id).await?;
-        users.push(user);
+        if let Some(user) = enter(&mut work, &id, member, &ask).await? {
+            limit_member(&ask, &mut work, &id, &user.user_id).await?;
+            users.push(user);
+        }
     }
     work.commit().await?;
     let team = ask

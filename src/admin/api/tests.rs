@@ -181,7 +181,7 @@ fn value(kind: Kind) -> Value {
         Kind::Role => json!("proxy_admin"),
         Kind::MemberRole => json!("admin"),
         Kind::KeyType => json!("default"),
-        Kind::Objects | Kind::Members => json!([]),
+        Kind::Objects | Kind::Members | Kind::Places => json!([]),
         Kind::Text | Kind::Day | Kind::Any => json!("2026-11-21"),
     }
 }

@@ -4,22 +4,46 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::rights::Reach;
-use super::{Answer, Ask, defaults, key, secret, table, team, view};
-use crate::account::{Key, MemberRole, Role, Scope, Team, Time, User};
+use super::{Answer, Ask, defaults, key, organization, secret, table, team, view};
+use crate::account::{Accounts, Key, MemberRole, Membership, Role, Scope, Team, Time, User};
 use crate::store::{Listing, Order};
+
+/// What LiteLLM calls the whole proxy where it shows it as a user.
+const PROXY: &str = "litellm-proxy-budget";
 
 fn not_found(id: &str) -> Refusal {
     Refusal::unknown(&format!("User {id} not found"))
 }
 
+/// The whole proxy as a user: what it has spent, of which budget.
+async fn proxy(ask: &Ask) -> Result<User, Refusal> {
+    let spent = ask.store.spent(&[Scope::Proxy]).await?;
+    let spent = spent.first().copied().unwrap_or_default();
+    let live = ask.office.live.load();
+    let budget = live.routes().settings.budget.as_ref();
+    let mut user = User {
+        user_id: PROXY.to_owned(),
+        spend: spent.spend,
+        budget_reset_at: spent.resets_at,
+        ..User::default()
+    };
+    user.allowance.max_budget = budget.map(|budget| budget.max);
+    Ok(user)
+}
+
 /// `POST /user/new`: makes a user, and a key unless `auto_create_key` is false.
 pub(super) async fn new(mut ask: Ask) -> Answer {
+    if ask.reach == Reach::Own {
+        in_own_organization(&ask).await?;
+    }
     let live = ask.office.live.load();
     defaults::of_user(&mut ask.form, &live, table::USER_NEW);
     let mut form = ask.form.clone();
     let auto = form.flag("auto_create_key").unwrap_or(true);
-    let teams = form.words("teams").unwrap_or_default();
-    for other in ["auto_create_key", "teams", "spend"] {
+    let mut teams = form.words("teams").unwrap_or_default();
+    teams.extend(form.owned("team_id").filter(|team| !teams.contains(team)));
+    let organizations = form.words("organizations").unwrap_or_default();
+    for other in ["auto_create_key", "teams", "organizations", "spend"] {
         form.take(other);
     }
     let now = Time::now();
@@ -46,6 +70,9 @@ pub(super) async fn new(mut ask: Ask) -> Answer {
     for id in &teams {
         team::join(&mut work, id, &mut user, MemberRole::User).await?;
     }
+    for id in &organizations {
+        organization::join(&mut work, id, &mut user).await?;
+    }
     let made = if auto {
         Some(key::for_user(&ask, &mut work, &user.user_id).await?)
     } else {
@@ -70,8 +97,48 @@ pub(super) async fn new(mut ask: Ask) -> Answer {
         "key_name".to_owned(),
         json!(made.as_ref().map(|(_, key)| &key.key_name)),
     );
-    answer.insert("expires".to_owned(), Value::Null);
+    let key = made.as_ref().map(|(_, key)| key);
+    answer.insert("expires".to_owned(), json!(key.and_then(|key| key.expires)));
+    answer.insert("team_id".to_owned(), json!(key.map(|key| &key.team_id)));
+    answer.insert("aliases".to_owned(), json!(key.map(|key| &key.aliases)));
     Ok(Value::Object(answer))
+}
+
+/// Who manages an organisation makes users in it, in its teams, and with roles below the own.
+async fn in_own_organization(ask: &Ask) -> Result<(), Refusal> {
+    let form = &ask.form;
+    let mut organizations = form.words("organizations").unwrap_or_default();
+    organizations.extend(form.owned("organization_id"));
+    let foreign = organizations
+        .iter()
+        .find(|id| !ask.caller.manages_organization(Some(id)));
+    if organizations.is_empty() || foreign.is_some() {
+        return Err(Refusal::forbidden(&format!(
+            "You are not a member of the organization specified in the request body. Passed \
+             organization_id: {}",
+            foreign.map_or("None", String::as_str)
+        )));
+    }
+    let mut teams = form.words("teams").unwrap_or_default();
+    teams.extend(form.owned("team_id"));
+    for id in &teams {
+        let team = ask.store.get::<Team>(id).await?;
+        let organization = team
+            .as_ref()
+            .and_then(|team| team.organization_id.as_deref());
+        if !ask.caller.manages_team(id, organization) {
+            return Err(Refusal::forbidden(&format!("You do not manage team={id}")));
+        }
+    }
+    let role: Option<Role> = form.value("user_role");
+    let below =
+        role.is_none_or(|role| matches!(role, Role::InternalUser | Role::InternalUserViewer));
+    if !below || form.get("spend").is_some() || form.get("permissions").is_some() {
+        return Err(Refusal::forbidden(
+            "You may make internal users only, without spend and without permissions",
+        ));
+    }
+    Ok(())
 }
 
 /// `POST /user/update`.
@@ -89,6 +156,9 @@ pub(super) async fn update(ask: Ask) -> Answer {
         }
         (None, None) => return Err(Refusal::bad("user_id", "user_id or user_email is needed")),
     };
+    if id == PROXY {
+        return update_proxy(&ask).await;
+    }
     let mut work = ask.work().await?;
     let before = work.get::<User>(&id).await?.ok_or_else(|| not_found(&id))?;
     let above = ask
@@ -117,6 +187,23 @@ pub(super) async fn update(ask: Ask) -> Answer {
     Ok(json!({"user_id": id, "data": view::user(&user)}))
 }
 
+/// Sets what the whole proxy has spent; its budget stands in the config.
+async fn update_proxy(ask: &Ask) -> Answer {
+    if !ask.caller.admin() {
+        return Err(Refusal::forbidden("You may change yourself only"));
+    }
+    if ask.form.get("max_budget").is_some() || ask.form.get("budget_duration").is_some() {
+        let message = "The budget of the whole proxy is set in the config, as max_budget.";
+        return Err(Refusal::bad("max_budget", message));
+    }
+    if let Some(spend) = ask.form.money("spend") {
+        let mut work = ask.work().await?;
+        work.set_spend(&Scope::Proxy, spend).await?;
+        work.commit().await?;
+    }
+    Ok(json!({"user_id": PROXY, "data": view::user(&proxy(ask).await?)}))
+}
+
 /// `POST /user/delete`: the users, their keys, and their places in teams.
 pub(super) async fn delete(ask: Ask) -> Answer {
     let ids = ask.form.words("user_ids").unwrap_or_default();
@@ -142,15 +229,18 @@ pub(super) async fn delete(ask: Ask) -> Answer {
     Ok(json!({"deleted_users": ids.len(), "user_ids": ids}))
 }
 
-/// `GET /user/info`.
-pub(super) async fn info(ask: Ask) -> Answer {
+/// The user that is asked for, by the one who may look: the caller's own without an id.
+async fn seen(ask: &Ask) -> Result<(String, Option<User>), Refusal> {
     let id = ask
         .form
         .owned("user_id")
         .or_else(|| ask.caller.user_id.clone());
     let id = id.ok_or_else(|| Refusal::bad("user_id", "user_id is needed"))?;
+    if id == PROXY && ask.caller.sees_all() {
+        return Ok((id, Some(proxy(ask).await?)));
+    }
+    let user = ask.store.get::<User>(&id).await?;
     if ask.reach == Reach::Own && !ask.caller.is(Some(&id)) {
-        let user = ask.store.get::<User>(&id).await?;
         let organization = user
             .as_ref()
             .and_then(|user| user.organization_id.as_deref());
@@ -158,27 +248,58 @@ pub(super) async fn info(ask: Ask) -> Answer {
             return Err(Refusal::forbidden("You may look at yourself only"));
         }
     }
-    let user = ask.store.get::<User>(&id).await?;
     if user.is_none() && !ask.caller.is(Some(&id)) {
         return Err(not_found(&id));
     }
-    let listing = Listing {
-        user_id: Some(id.clone()),
+    Ok((id, user))
+}
+
+/// `GET /user/info`: with the user's keys and teams; for those who see everything and name nobody,
+/// everybody's.
+pub(super) async fn info(ask: Ask) -> Answer {
+    let everybody = ask.reach == Reach::All && ask.form.text("user_id").is_none();
+    let mut listing = Listing {
         limit: 1_000,
         ..Listing::default()
     };
+    if everybody {
+        let keys = ask.store.list::<Key>(&listing).await?.records;
+        let teams = ask.store.list::<Team>(&listing).await?.records;
+        return Ok(json!({
+            "user_id": null,
+            "user_info": null,
+            "keys": keys.iter().map(view::listed_key).collect::<Vec<_>>(),
+            "teams": teams.iter().map(view::team).collect::<Vec<_>>(),
+        }));
+    }
+    let (id, user) = seen(&ask).await?;
+    listing.user_id = Some(id.clone());
     let keys = ask.store.list::<Key>(&listing).await?.records;
-    let teams = user
-        .as_ref()
-        .map(|user| user.teams.clone())
-        .unwrap_or_default();
-    let teams = ask.store.several::<Team>(&teams).await?;
+    let places = ask.store.list::<Membership>(&listing).await?.records;
+    let teams = user.as_ref().map(|user| &*user.teams).unwrap_or_default();
+    let teams = ask.store.several::<Team>(teams).await?;
+    let teams = teams.iter().map(|team| {
+        let of_team = places.iter().filter(|place| place.team_id == team.team_id);
+        let mut shown = view::team(team);
+        shown.insert(
+            "team_memberships".to_owned(),
+            of_team.map(view::membership).collect(),
+        );
+        shown
+    });
     Ok(json!({
         "user_id": id,
         "user_info": user.as_ref().map(view::user),
         "keys": keys.iter().map(view::listed_key).collect::<Vec<_>>(),
-        "teams": teams.iter().map(view::team).collect::<Vec<_>>(),
+        "teams": teams.collect::<Vec<_>>(),
     }))
+}
+
+/// `GET /v2/user/info`: the user alone.
+pub(super) async fn record(ask: Ask) -> Answer {
+    let (id, user) = seen(&ask).await?;
+    let user = user.ok_or_else(|| not_found(&id))?;
+    Ok(Value::Object(view::user(&user)))
 }
 
 /// `GET /user/list`.

@@ -74,16 +74,9 @@ pub(super) fn user(user: &User) -> Map<String, Value> {
 
 pub(super) fn team(team: &Team) -> Map<String, Value> {
     let mut fields = object(team);
-    let ids = |admin: bool| -> Vec<&str> {
-        let wanted = |id: &&str| team.admin(id) == admin;
-        let ids = team
-            .members_with_roles
-            .iter()
-            .filter_map(|member| member.user_id.as_deref());
-        ids.filter(wanted).collect()
-    };
-    fields.insert("admins".to_owned(), json!(ids(true)));
-    fields.insert("members".to_owned(), json!(ids(false)));
+    // LiteLLM's lists from before members had roles, which nothing fills any more.
+    fields.insert("admins".to_owned(), json!([]));
+    fields.insert("members".to_owned(), json!([]));
     fields.insert("litellm_model_table".to_owned(), Value::Null);
     left(&mut fields, team.allowance.max_budget, team.spend);
     fields
