@@ -7,7 +7,7 @@ use sqlx::{Any, Row, Transaction};
 
 use super::connect::{Kind, down, places, sql};
 use super::read::{spent, values};
-use super::work::to_column;
+use super::work::{NAMES_LOCK, to_column};
 use super::{Fault, Store};
 use crate::account::{Down, Period, Scope, SpendRow, Spent};
 
@@ -23,6 +23,14 @@ impl Store {
         }
         let kind = self.pools.kind;
         let mut transaction = self.pools.begin().await?;
+        // Before anything else is locked, so that nobody waits in a circle.
+        if self.pools.kind == Kind::Postgres {
+            sqlx::query("SELECT CAST(pg_advisory_xact_lock_shared($1) AS TEXT)")
+                .bind(NAMES_LOCK)
+                .execute(&mut *transaction)
+                .await
+                .map_err(down)?;
+        }
         let mut new = Vec::new();
         let mut seen = HashSet::new();
         let once: Vec<&SpendRow> = rows

@@ -113,6 +113,9 @@ impl fmt::Debug for StoredModel {
 
 /// The advisory lock that writers of the audit log take in turn.
 const AUDIT_LOCK: i64 = 0x706f_696e_7473_6d62;
+/// The advisory lock under which a key gets another name. Writers of spend share it, so that none counts
+/// for the old name while another replica moves its sums to the new one.
+pub(super) const NAMES_LOCK: i64 = 0x706f_696e_7473_6d63;
 
 impl Store {
     /// Begins to change accounts, in somebody's name.
@@ -234,6 +237,12 @@ impl Work {
     /// Gives a key another secret: all that it is and has spent goes on under the new hash, and
     /// the old one opens it until then.
     pub async fn rename_key(&mut self, old: &str, new: &str, until: Time) -> Result<(), Fault> {
+        if self.store.pools.kind == Kind::Postgres {
+            sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)")
+                .bind(NAMES_LOCK)
+                .execute(&mut *self.transaction)
+                .await?;
+        }
         sqlx::query("UPDATE former_key SET successor = $2 WHERE successor = $1")
             .bind(old)
             .bind(new)
