@@ -132,14 +132,15 @@ impl Ledger {
     /// Gives the accounts everything that an earlier process left in the journal, and settles what was
     /// under way when it died. To be awaited before the first request.
     ///
-    /// Tries for `patience` while the accounts are down; what is left then goes with the rest.
+    /// Tries for `patience` while the accounts are down; what is left then goes with the rest, and what
+    /// was under way is settled when that has been read.
     pub async fn recover(&self, sink: &dyn Sink, patience: Duration) -> io::Result<Drain> {
         let began = Instant::now();
         let end = self.0.journal.written();
         let mut drain = Drain {
             next: self.0.journal.released(),
             begun: BTreeMap::new(),
-            recovering: true,
+            earlier: Some(end),
         };
         let mut pause = PAUSES.0;
         while drain.next < end {
@@ -156,18 +157,7 @@ impl Ledger {
                 Err(Stopped::Disk(error)) => return Err(error),
             }
         }
-        drain.recovering = false;
-        let orphans = std::mem::take(&mut drain.begun);
-        if !orphans.is_empty() {
-            tracing::warn!(
-                requests = orphans.len(),
-                "requests were under way when the gateway died"
-            );
-        }
-        for (_, begun) in orphans.into_values() {
-            let row = self.orphan(*begun);
-            self.put(|out| entry::push_row(out, &row));
-        }
+        drain.settle_orphans(self);
         Ok(drain)
     }
 
@@ -250,10 +240,20 @@ impl Ledger {
 #[derive(Debug)]
 pub struct Drain {
     next: Position,
-    /// What has begun and not ended, by its id, with where it stands.
-    begun: BTreeMap<String, (Position, Box<Begun>)>,
-    /// What is read was written by an earlier process.
-    recovering: bool,
+    /// What has begun and not ended, by its id.
+    begun: BTreeMap<String, Open>,
+    /// What stands before this was written by an earlier process, and not all of it has been read.
+    earlier: Option<Position>,
+}
+
+/// A request that has begun and not ended.
+#[derive(Debug)]
+struct Open {
+    /// Where it stands.
+    at: Position,
+    begun: Box<Begun>,
+    /// It began in an earlier process.
+    earlier: bool,
 }
 
 enum Stopped {
@@ -300,35 +300,171 @@ impl Drain {
         if !rows.is_empty() {
             sink.append(&rows).await.map_err(Stopped::Down)?;
         }
-        for (position, one) in begun {
-            let id = &one.row.request_id;
-            // One that was written down once more may have ended before that.
-            if !one.again || self.recovering || self.begun.contains_key(id) {
-                self.begun.insert(id.clone(), (position, one));
+        for (at, begun) in begun {
+            let id = begun.row.request_id.clone();
+            let earlier = self.earlier.is_some_and(|end| at < end);
+            match self.begun.get_mut(&id) {
+                // Written down once more, it is still what it was.
+                Some(known) => known.at = at,
+                // One that was written down once more may have ended before that.
+                None if begun.again && !earlier => {}
+                None => {
+                    let open = Open { at, begun, earlier };
+                    self.begun.insert(id, open);
+                }
             }
         }
         for row in &rows {
             self.begun.remove(&row.request_id);
         }
         self.next = batch.next();
+        self.settle_orphans(ledger);
         self.release(ledger).map_err(Stopped::Disk)
+    }
+
+    /// Charges what was under way when an earlier process died, once all that it wrote has been read.
+    fn settle_orphans(&mut self, ledger: &Ledger) {
+        if self.earlier.is_none_or(|end| self.next < end) {
+            return;
+        }
+        self.earlier = None;
+        let orphans: Vec<_> = self.begun.extract_if(.., |_, open| open.earlier).collect();
+        if !orphans.is_empty() {
+            tracing::warn!(
+                requests = orphans.len(),
+                "requests were under way when the gateway died"
+            );
+        }
+        for (_, open) in orphans {
+            let row = ledger.orphan(*open.begun);
+            ledger.put(|out| entry::push_row(out, &row));
+        }
     }
 
     /// Lets go of what is in the accounts, but for the requests that have not ended.
     fn release(&mut self, ledger: &Ledger) -> io::Result<()> {
         let journal = &ledger.0.journal;
-        let oldest = |begun: &BTreeMap<_, (Position, _)>| begun.values().map(|(at, _)| *at).min();
+        let oldest = |begun: &BTreeMap<_, Open>| begun.values().map(|open| open.at).min();
         let kept = oldest(&self.begun).unwrap_or(self.next);
         if self.next.0.saturating_sub(kept.0) > CARRIED_AFTER {
             // They are read again where they are written now; until then they are kept here.
             let far = Position(self.next.0 - CARRIED_AFTER / 2);
-            for (at, begun) in self.begun.values_mut().filter(|(at, _)| *at < far) {
+            for open in self.begun.values_mut().filter(|open| open.at < far) {
                 let before = journal.written();
-                let again = journal.append(|out| entry::push_again(out, begun));
+                let again = journal.append(|out| entry::push_again(out, &open.begun));
                 again.map_err(io::Error::other)?;
-                *at = before;
+                open.at = before;
             }
         }
         journal.release(oldest(&self.begun).unwrap_or(self.next).min(self.next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::call::Route;
+    use crate::call::example::call;
+
+    /// Accounts that may be down.
+    #[derive(Debug, Default)]
+    struct Rows {
+        down: AtomicBool,
+        kept: Mutex<BTreeMap<String, SpendRow>>,
+    }
+
+    impl Sink for Rows {
+        fn append<'a>(
+            &'a self,
+            rows: &'a [SpendRow],
+        ) -> Pin<Box<dyn Future<Output = Result<usize, Down>> + Send + 'a>> {
+            let told = if self.down.load(Ordering::Relaxed) {
+                Err(Down("gone".to_owned()))
+            } else {
+                let mut kept = self.kept.lock().unwrap();
+                for row in rows {
+                    kept.entry(row.request_id.clone())
+                        .or_insert_with(|| row.clone());
+                }
+                Ok(rows.len())
+            };
+            Box::pin(std::future::ready(told))
+        }
+    }
+
+    impl Rows {
+        fn orphans(&self) -> Vec<Usd> {
+            let kept = self.kept.lock().unwrap();
+            let orphaned = |row: &&SpendRow| row.metadata.contains_key("orphaned");
+            kept.values()
+                .filter(orphaned)
+                .map(|row| row.spend)
+                .collect()
+        }
+    }
+
+    fn open(folder: &tempfile::TempDir, orphans: Orphans) -> Ledger {
+        let rules = LedgerRules {
+            orphans,
+            ..LedgerRules::default()
+        };
+        Ledger::open(Options::in_folder(folder.path()), rules).unwrap()
+    }
+
+    /// Begins so many requests, and dies.
+    fn dies(folder: &tempfile::TempDir, first: u128, requests: u128) {
+        let config = "model_list:\n\
+            - {model_name: a, litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY}}\n";
+        let ledger = open(folder, Orphans::WorstCase);
+        for id in first..first + requests {
+            let mut call = call(config, Route::Chat, r#"{"model":"a","messages":[]}"#);
+            call.tab = Arc::new(crate::call::Tab::new(id));
+            ledger.begin(&call, Usd(9), Usd(2));
+        }
+    }
+
+    async fn drained(ledger: Ledger, drain: Drain, rows: &Arc<Rows>) {
+        ledger
+            .drain(drain, rows.clone(), std::future::ready(()))
+            .await;
+    }
+
+    #[tokio::test]
+    async fn what_was_under_way_is_charged_once_as_the_file_says() {
+        for (orphans, charged) in [
+            (Orphans::WorstCase, Usd(9)),
+            (Orphans::Counted, Usd(2)),
+            (Orphans::Zero, Usd(0)),
+        ] {
+            let (folder, rows) = (tempfile::tempdir().unwrap(), Arc::new(Rows::default()));
+            dies(&folder, 0, 3);
+            for _ in 0..3 {
+                let ledger = open(&folder, orphans);
+                let drain = ledger.recover(&*rows, Duration::ZERO).await.unwrap();
+                drained(ledger, drain, &rows).await;
+                assert_eq!(rows.orphans(), [charged; 3]);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_under_way_is_charged_though_the_accounts_are_down_at_the_start() {
+        let (folder, rows) = (tempfile::tempdir().unwrap(), Arc::new(Rows::default()));
+        // The dead left a row, so that there is something that the accounts must take.
+        dies(&folder, 0, 2);
+        let ledger = open(&folder, Orphans::WorstCase);
+        let drain = ledger.recover(&*rows, Duration::ZERO).await.unwrap();
+        rows.down.store(true, Ordering::Relaxed);
+        drained(ledger, drain, &rows).await;
+        dies(&folder, 2, 2);
+
+        let ledger = open(&folder, Orphans::WorstCase);
+        let drain = ledger.recover(&*rows, Duration::ZERO).await.unwrap();
+        assert!(rows.orphans().is_empty());
+        rows.down.store(false, Ordering::Relaxed);
+        drained(ledger, drain, &rows).await;
+        assert_eq!(rows.orphans(), [Usd(9); 4]);
     }
 }
