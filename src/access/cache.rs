@@ -16,6 +16,8 @@ pub(super) struct Cache<K, V> {
     most: usize,
     /// Counts what was forgotten, so that what was read before is not kept after.
     forgotten: AtomicU64,
+    /// Counts how often everything was doubted.
+    doubts: AtomicU64,
 }
 
 /// A value and what is known of it.
@@ -26,6 +28,8 @@ pub(super) struct Entry<V> {
     pub(super) generation: u64,
     /// When it was read.
     pub(super) read: Instant,
+    /// How often everything had been doubted by then.
+    doubts: u64,
     /// It is being read anew.
     reading: AtomicBool,
     used: AtomicBool,
@@ -33,7 +37,10 @@ pub(super) struct Entry<V> {
 
 /// Taken before a read; says whether its result may be kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket(u64);
+pub(super) struct Ticket {
+    forgotten: u64,
+    doubts: u64,
+}
 
 impl<K, V> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,6 +57,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
             count: AtomicUsize::new(0),
             most,
             forgotten: AtomicU64::new(0),
+            doubts: AtomicU64::new(0),
         }
     }
 
@@ -70,18 +78,45 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
 
     /// To be taken before a read.
     pub(super) fn ticket(&self) -> Ticket {
-        Ticket(self.forgotten.load(Ordering::Acquire))
+        Ticket {
+            forgotten: self.forgotten.load(Ordering::Acquire),
+            doubts: self.doubts.load(Ordering::Acquire),
+        }
+    }
+
+    /// Has every entry read anew before it counts again. Until it is, it is still the last that is
+    /// known.
+    pub(super) fn doubt(&self) {
+        self.doubts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether an entry was read since everything was doubted.
+    pub(super) fn trusts(&self, entry: &Entry<V>) -> bool {
+        entry.doubts == self.doubts.load(Ordering::Acquire)
     }
 
     /// Keeps what was read, unless something was forgotten since the ticket was taken.
     pub(super) fn keep(&self, ticket: Ticket, key: &K, value: Arc<V>, generation: u64) {
+        self.keep_of(ticket, key, value, generation, Instant::now());
+    }
+
+    /// Keeps what was read at this time.
+    pub(super) fn keep_of(
+        &self,
+        ticket: Ticket,
+        key: &K,
+        value: Arc<V>,
+        generation: u64,
+        read: Instant,
+    ) {
         if self.count.load(Ordering::Relaxed) >= self.most {
             self.clean();
         }
         let entry = Entry {
             value,
             generation,
-            read: Instant::now(),
+            read,
+            doubts: ticket.doubts,
             reading: AtomicBool::new(false),
             used: AtomicBool::new(true),
         };
@@ -90,7 +125,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
             self.count.fetch_add(1, Ordering::Relaxed);
         }
         // Looked at after it is in: whoever forgets from now on finds it.
-        if self.forgotten.load(Ordering::Acquire) != ticket.0 {
+        if self.forgotten.load(Ordering::Acquire) != ticket.forgotten {
             self.remove(key);
         }
     }
@@ -175,6 +210,13 @@ mod tests {
         cache.keep(ticket, &1, Arc::new(1), 0);
         assert!(cache.get(&1).is_none());
         keep(&cache, 1);
+        let ticket = cache.ticket();
+        cache.doubt();
+        assert!(!cache.trusts(&cache.get(&1).unwrap()));
+        cache.keep(ticket, &1, Arc::new(1), 0);
+        assert!(!cache.trusts(&cache.get(&1).unwrap()));
+        keep(&cache, 1);
+        assert!(cache.trusts(&cache.get(&1).unwrap()));
         cache.forget_where(|value| *value == 1);
         assert!(cache.get(&1).is_none());
     }

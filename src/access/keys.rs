@@ -39,13 +39,16 @@ impl KeyStore for Keys {
             return Soon::Now(Ok(Some(Arc::clone(&inner.master))));
         }
         let kept = inner.keys.get(digest);
-        if let Some(entry) = kept.filter(|entry| entry.generation == live.generation()) {
+        let current = |entry: &&Arc<Entry<_>>| {
+            entry.generation == live.generation() && inner.keys.trusts(entry)
+        };
+        if let Some(entry) = kept.as_ref().filter(current) {
             let age = entry.read.elapsed();
             if age < FRESH || !entry.value.of_accounts() {
                 return Soon::Now(Ok(Some(Arc::clone(&entry.value))));
             }
             if age < FRESH + live.rules().grace {
-                self.read_anew(*digest, &entry);
+                self.read_anew(*digest, entry);
                 return Soon::Now(Ok(Some(Arc::clone(&entry.value))));
             }
         }
@@ -61,7 +64,16 @@ impl KeyStore for Keys {
             return Soon::Now(Ok(None));
         }
         let (inner, digest) = (Arc::clone(inner), *digest);
-        Soon::Later(Box::pin(async move { inner.read_key(digest).await }))
+        Soon::Later(Box::pin(async move {
+            match inner.read_key(digest).await {
+                // Another request may have read it meanwhile.
+                Err(down) => match inner.keys.get(&digest) {
+                    Some(kept) => inner.last_known(digest, &kept).map(Some).ok_or(down),
+                    None => Err(down),
+                },
+                read => read,
+            }
+        }))
     }
 }
 
@@ -81,6 +93,7 @@ impl Access {
         let kept = kept.filter(|entry| entry.generation == generation);
         if let Some(entry) = &kept
             && entry.read.elapsed() < FRESH
+            && inner.end_users.trusts(entry)
         {
             return Some(Arc::clone(&entry.value));
         }
@@ -135,6 +148,21 @@ impl Inner {
         self.keys
             .keep(ticket, &digest, Arc::clone(&principal), live.generation());
         Ok(Some(principal))
+    }
+
+    /// What was known of a key, by the table in force, where the accounts cannot be read; it is as old as
+    /// it was.
+    fn last_known(&self, digest: KeyDigest, kept: &Entry<Principal>) -> Option<Arc<Principal>> {
+        let ticket = self.keys.ticket();
+        let live = self.live.load();
+        let bearer = kept.value.bearer.as_ref().filter(|_| {
+            kept.value.of_accounts() && kept.read.elapsed() < FRESH + live.rules().grace
+        })?;
+        let principal = Arc::new(Principal::of(Arc::clone(bearer), live.rules()));
+        let made = Arc::clone(&principal);
+        self.keys
+            .keep_of(ticket, &digest, made, live.generation(), kept.read);
+        Some(principal)
     }
 
     /// Reads what is spent of these budgets, and of the whole proxy's.

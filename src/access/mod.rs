@@ -4,7 +4,8 @@
 //! and budgets; so is an end user. A request looks into memory only. What changes in the accounts, on
 //! whichever replica, is forgotten at once and read anew when it is next asked for; what does not
 //! change is read anew from time to time behind the requests' backs, and what others have spent is
-//! added then. While the accounts cannot be read, what is known goes on, for as long as the file says.
+//! added then. While the accounts cannot be read, what is known goes on, for as long as the file says,
+//! even if it may have changed.
 //!
 //! - [`Keys`] answers the auth layer;
 //! - [`admit`] refuses keys that are blocked or have expired, foreign addresses and paths;
@@ -180,8 +181,8 @@ impl Access {
                     .is_none_or(|user| user.user_id == *id)
             }),
             Change::Budget(_) | Change::Everything => {
-                keys.forget_where(|_| true);
-                self.0.end_users.forget_where(|_| true);
+                keys.doubt();
+                self.0.end_users.doubt();
             }
             Change::Models => {}
         }

@@ -117,11 +117,15 @@ impl Accounts for Fake {
     }
 }
 
-fn handle() -> Handle {
-    let loaded = pointsman_routes::load("test.yaml", FILE).loaded.unwrap();
+fn live_of(file: &str) -> Live {
+    let loaded = pointsman_routes::load("test.yaml", file).loaded.unwrap();
     let env = |name: &str| (name == "KEY").then(|| "sk-secret".to_owned());
     let table = Table::loaded(loaded.routes);
-    Handle::new(Live::bind(table, &loaded.literals, &env, "test.yaml".to_owned()).unwrap())
+    Live::bind(table, &loaded.literals, &env, "test.yaml".to_owned()).unwrap()
+}
+
+fn handle() -> Handle {
+    Handle::new(live_of(FILE))
 }
 
 struct Scene {
@@ -286,6 +290,28 @@ async fn known_keys_are_served_while_the_accounts_are_down_but_not_for_ever() {
         assert!(matches!(found, Soon::Now(Ok(Some(_)))));
     }
     tokio::time::advance(Duration::from_mins(2)).await;
+    let Soon::Later(found) = scene.access.keys().find(&digest("a")) else {
+        panic!("an hour is over")
+    };
+    assert!(found.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn known_keys_are_served_by_a_new_table_while_the_accounts_are_down() {
+    let scene = Scene::new(json!({"max_budget": 1}));
+    scene.principal().await;
+    scene.accounts.lock().down = true;
+    scene.live.store(live_of(FILE));
+    let Soon::Later(found) = scene.access.keys().find(&digest("a")) else {
+        panic!("the table is another")
+    };
+    assert!(found.await.unwrap().is_some());
+    assert!(matches!(
+        scene.access.keys().find(&digest("a")),
+        Soon::Now(Ok(Some(_)))
+    ));
+    // It has not become younger by that.
+    tokio::time::advance(Duration::from_mins(62)).await;
     let Soon::Later(found) = scene.access.keys().find(&digest("a")) else {
         panic!("an hour is over")
     };

@@ -26,15 +26,15 @@ impl Watcher {
         listener.listen(CHANNEL).await.map_err(down)?;
         let task = tokio::spawn(async move {
             loop {
-                let change = match listener.try_recv().await {
-                    Ok(Some(notice)) => read(notice.payload()),
-                    // The connection was lost, and with it whatever was said meanwhile; the next
-                    // call listens again.
-                    Ok(None) => Change::Everything,
-                    Err(_) => {
+                let change = if let Ok(Some(notice)) = listener.try_recv().await {
+                    read(notice.payload())
+                } else {
+                    // The connection was lost, and with it whatever was said meanwhile. What is known
+                    // is all there is until the server is back, so nothing is doubted before.
+                    while listener.listen(CHANNEL).await.is_err() {
                         tokio::time::sleep(PAUSE).await;
-                        Change::Everything
                     }
+                    Change::Everything
                 };
                 // That nobody listens now is no reason to stop.
                 let _ = changes.send(change);

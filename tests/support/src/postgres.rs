@@ -10,13 +10,16 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::process::Process;
+use crate::process::{Process, Signal};
 use crate::soon;
 
 /// A running server; it ends with its owner.
 #[derive(Debug)]
 pub struct Postgres {
-    process: Process,
+    /// None while it is stopped.
+    process: Option<Process>,
+    program: OsString,
+    arguments: Vec<OsString>,
     address: SocketAddr,
     databases: AtomicU32,
     bin: PathBuf,
@@ -66,17 +69,35 @@ impl Postgres {
         ] {
             arguments.extend(["-c".into(), setting.into()]);
         }
-        let process =
-            Process::start(server.get_program(), arguments, &[]).expect("postgres starts");
         let mut server = Self {
-            process,
+            process: None,
+            program: server.get_program().to_owned(),
+            arguments,
             address,
             databases: AtomicU32::new(0),
             bin,
             _folder: folder,
         };
-        server.listens().await;
+        server.resume().await;
         server
+    }
+
+    /// Ends the server as a crash does: connections break, and what was committed stays.
+    pub async fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.signal(Signal::QUIT);
+            process.exit().await;
+        }
+    }
+
+    /// Starts the server with the same files on the same port.
+    pub async fn resume(&mut self) {
+        let process = Process::start(&self.program, &self.arguments, &[]);
+        let process = process.expect("postgres starts");
+        let ready = "ready to accept connections";
+        process.until_log(ready, |log| log.contains(ready)).await;
+        self.process = Some(process);
+        self.listens().await;
     }
 
     /// The URL of a database that nobody has used yet.
@@ -121,11 +142,7 @@ impl Postgres {
         format!("postgresql://{ROLE}@{}/{database}", self.address)
     }
 
-    async fn listens(&mut self) {
-        let ready = "ready to accept connections";
-        self.process
-            .until_log(ready, |log| log.contains(ready))
-            .await;
+    async fn listens(&self) {
         let connects = async {
             while TcpStream::connect(self.address).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
