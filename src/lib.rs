@@ -24,6 +24,8 @@ pub mod spend;
 
 pub mod admin;
 
+pub mod import;
+
 pub mod live;
 
 pub mod account;

@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("ui", 8),
     ("ingress", 7),
     ("access", 6),
+    ("import", 6),
     ("reliable", 6),
     ("routing", 5),
     ("upstream", 5),

@@ -7,48 +7,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use support::gateway;
+use support::install::{install_once, run};
 use support::scene::{MASTER_KEY, Scene, UPSTREAM_KEY};
 use support::{Gateway, Upstream};
 use tokio::process::Command;
 
-/// How long a script or an installation may take on a slow machine with a slow network.
-const PATIENCE: Duration = Duration::from_mins(10);
-
-/// Where a language's SDK is installed, named after what is pinned so that a new pin is a new
-/// folder.
+/// Where a language's SDK is installed.
 fn installed(language: &str, pins: &str) -> PathBuf {
-    let digest = pins.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sdk-{language}-{digest:016x}"))
-}
-
-/// Runs a program to its end; its output is in the message if it fails.
-async fn run(command: &mut Command, install: &str) {
-    let shown = format!("{:?}", command.as_std());
-    let run = tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output()).await;
-    let output = run
-        .unwrap_or_else(|_| panic!("{shown} took more than {PATIENCE:?}"))
-        .unwrap_or_else(|error| panic!("{shown}: {error}. To install it: {install}"));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert!(
-        output.status.success(),
-        "{shown}: {}\n{out}\n{err}\nTo install what it needs: {install}",
-        output.status
-    );
-}
-
-/// Installs into a folder beside, which takes its place only when it is whole.
-async fn install_once(folder: &Path, install: impl AsyncFnOnce(&Path)) {
-    if !folder.join("installed").exists() {
-        drop(fs::remove_dir_all(folder));
-        fs::create_dir_all(folder).unwrap();
-        install(folder).await;
-        fs::write(folder.join("installed"), "").unwrap();
-    }
+    let name = format!("sdk-{language}");
+    support::install::installed(env!("CARGO_TARGET_TMPDIR"), &name, pins)
 }
 
 /// The gateway with what both scripts talk to: `chat`, `vectors`, `azure` and `demo`.

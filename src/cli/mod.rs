@@ -2,6 +2,7 @@
 
 mod accounting;
 mod explain;
+mod import;
 mod logging;
 mod serve;
 mod source;
@@ -58,12 +59,39 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Bring over a LiteLLM database: keys, users, teams, budgets and spend. Without --yes, only say
+    /// what that would do. It can be done again, to fetch what changed in the meantime.
+    Import(Box<ImportArgs>),
     /// Ask a running gateway whether it is ready; exit code 1 if not. For containers.
     Healthcheck {
         /// What to ask.
         #[arg(long, default_value = "http://127.0.0.1:4000/health/readiness")]
         url: String,
     },
+}
+
+/// What to bring over, and where to.
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// LiteLLM's DATABASE_URL: postgresql://…
+    #[arg(long, env = "LITELLM_DATABASE_URL", hide_env_values = true)]
+    from: String,
+    /// The config whose database it goes to; without a database in it, the data directory.
+    #[arg(short, long, env = "CONFIG_FILE_PATH")]
+    config: Option<PathBuf>,
+    /// Where keys and spend are kept if the config names no database.
+    #[arg(
+        long = "data-dir",
+        visible_alias = "data_dir",
+        env = "POINTSMAN_DATA_DIR"
+    )]
+    data_dir: Option<PathBuf>,
+    /// Say only what would be done, as without --yes.
+    #[arg(long = "dry-run", conflicts_with = "yes")]
+    dry_run: bool,
+    /// Do it.
+    #[arg(long)]
+    yes: bool,
 }
 
 /// How to serve.
@@ -202,6 +230,7 @@ pub(crate) fn run() -> ExitCode {
                 request,
                 json,
             } => explain::run(&file, &request, json),
+            Command::Import(args) => import::run(&args),
             Command::Healthcheck { url } => tools::healthcheck(&url),
         },
     }

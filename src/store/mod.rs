@@ -5,6 +5,7 @@
 //! is in `connect.rs` and `watch.rs`.
 
 mod connect;
+mod import;
 mod read;
 mod record;
 mod report;
@@ -23,6 +24,7 @@ use tokio::sync::broadcast;
 
 pub use self::connect::Kind;
 use self::connect::Pools;
+pub use self::import::{Held, Imported, digest};
 pub use self::read::{Listed, Listing, Order};
 pub use self::record::{Columns, Record};
 pub use self::report::{Daily, Dimension, LogFilter, Sums};
@@ -127,7 +129,8 @@ impl Accounts for Store {
     }
 
     fn append<'a>(&'a self, rows: &'a [SpendRow]) -> Asked<'a, usize> {
-        let append: Pin<Box<dyn Future<Output = _> + Send + 'a>> = Box::pin(self.write_rows(rows));
+        let append: Pin<Box<dyn Future<Output = _> + Send + 'a>> =
+            Box::pin(self.write_rows(rows, spend::Counted::Running));
         append
     }
 

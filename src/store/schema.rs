@@ -10,8 +10,9 @@
 //! Times are microseconds since 1970, money is a count of 10⁻¹² dollars, both in 64 bits.
 
 /// Each step, the oldest first: statements that both databases understand.
-pub(super) const STEPS: &[&[&str]] = &[&[
-    "CREATE TABLE account (
+pub(super) const STEPS: &[&[&str]] = &[
+    &[
+        "CREATE TABLE account (
         kind TEXT NOT NULL,
         id TEXT NOT NULL,
         part TEXT NOT NULL,
@@ -26,20 +27,20 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         record TEXT NOT NULL,
         PRIMARY KEY (kind, id, part)
     )",
-    "CREATE UNIQUE INDEX account_key_name ON account (name) WHERE kind = 'key' AND name IS NOT NULL",
-    "CREATE INDEX account_name ON account (kind, name)",
-    "CREATE INDEX account_created ON account (kind, created_at, id)",
-    "CREATE INDEX account_user ON account (user_id, kind) WHERE user_id IS NOT NULL",
-    "CREATE INDEX account_team ON account (team_id, kind) WHERE team_id IS NOT NULL",
-    "CREATE INDEX account_organization ON account (organization_id, kind) WHERE organization_id IS NOT NULL",
-    "CREATE INDEX account_budget ON account (budget_id) WHERE budget_id IS NOT NULL",
-    "CREATE TABLE former_key (
+        "CREATE UNIQUE INDEX account_key_name ON account (name) WHERE kind = 'key' AND name IS NOT NULL",
+        "CREATE INDEX account_name ON account (kind, name)",
+        "CREATE INDEX account_created ON account (kind, created_at, id)",
+        "CREATE INDEX account_user ON account (user_id, kind) WHERE user_id IS NOT NULL",
+        "CREATE INDEX account_team ON account (team_id, kind) WHERE team_id IS NOT NULL",
+        "CREATE INDEX account_organization ON account (organization_id, kind) WHERE organization_id IS NOT NULL",
+        "CREATE INDEX account_budget ON account (budget_id) WHERE budget_id IS NOT NULL",
+        "CREATE TABLE former_key (
         hash TEXT PRIMARY KEY,
         successor TEXT NOT NULL,
         until BIGINT NOT NULL
     )",
-    "CREATE INDEX former_key_successor ON former_key (successor)",
-    "CREATE TABLE counter (
+        "CREATE INDEX former_key_successor ON former_key (successor)",
+        "CREATE TABLE counter (
         kind TEXT NOT NULL,
         id TEXT NOT NULL,
         part TEXT NOT NULL,
@@ -50,7 +51,7 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         resets_at BIGINT,
         PRIMARY KEY (kind, id, part)
     )",
-    "CREATE TABLE spend_log (
+        "CREATE TABLE spend_log (
         request_id TEXT PRIMARY KEY,
         start_time BIGINT NOT NULL,
         api_key TEXT NOT NULL,
@@ -64,12 +65,12 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         spend BIGINT NOT NULL,
         record TEXT NOT NULL
     )",
-    "CREATE INDEX spend_log_time ON spend_log (start_time)",
-    "CREATE INDEX spend_log_key ON spend_log (api_key, start_time)",
-    "CREATE INDEX spend_log_user ON spend_log (user_id, start_time)",
-    "CREATE INDEX spend_log_team ON spend_log (team_id, start_time)",
-    "CREATE INDEX spend_log_session ON spend_log (session_id) WHERE session_id IS NOT NULL",
-    "CREATE TABLE daily (
+        "CREATE INDEX spend_log_time ON spend_log (start_time)",
+        "CREATE INDEX spend_log_key ON spend_log (api_key, start_time)",
+        "CREATE INDEX spend_log_user ON spend_log (user_id, start_time)",
+        "CREATE INDEX spend_log_team ON spend_log (team_id, start_time)",
+        "CREATE INDEX spend_log_session ON spend_log (session_id) WHERE session_id IS NOT NULL",
+        "CREATE TABLE daily (
         day TEXT NOT NULL,
         tag TEXT NOT NULL,
         api_key TEXT NOT NULL,
@@ -90,7 +91,7 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         PRIMARY KEY (day, tag, api_key, user_id, team_id, organization_id, end_user, model_group,
             model, provider)
     )",
-    "CREATE TABLE model (
+        "CREATE TABLE model (
         id TEXT PRIMARY KEY,
         name TEXT NOT NULL,
         sealed TEXT NOT NULL,
@@ -99,7 +100,7 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         updated_at BIGINT NOT NULL,
         updated_by TEXT
     )",
-    "CREATE TABLE audit (
+        "CREATE TABLE audit (
         seq BIGINT PRIMARY KEY,
         at BIGINT NOT NULL,
         actor TEXT NOT NULL,
@@ -110,4 +111,19 @@ pub(super) const STEPS: &[&[&str]] = &[&[
         after TEXT,
         chain TEXT NOT NULL
     )",
-]];
+    ],
+    &[
+        // What was brought over from another gateway's database: the digest of the record that came
+        // of it, what it had spent there, and when its window ended. Of the log: up to when it was read.
+        "CREATE TABLE imported (
+        source TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        id TEXT NOT NULL,
+        part TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        spend BIGINT NOT NULL,
+        at BIGINT,
+        PRIMARY KEY (source, kind, id, part)
+    )",
+    ],
+];

@@ -16,8 +16,22 @@ const AT_ONCE: usize = 500;
 const LOG_COLUMNS: usize = 12;
 const DAILY_COLUMNS: usize = 17;
 
+/// Which sums rows are counted into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// All of them: what the gateway served.
+    Running,
+    /// Those over all rows, but not what is spent in the running windows: what another gateway
+    /// served, which says itself what is spent of its budgets.
+    History,
+}
+
 impl Store {
-    pub(super) async fn write_rows(&self, rows: &[SpendRow]) -> Result<usize, Down> {
+    pub(super) async fn write_rows(
+        &self,
+        rows: &[SpendRow],
+        counted: Counted,
+    ) -> Result<usize, Down> {
         if rows.is_empty() {
             return Ok(0);
         }
@@ -45,7 +59,7 @@ impl Store {
             return Ok(0);
         }
         let keys = successors(&mut transaction, kind, &new).await?;
-        count(&mut transaction, kind, &new, &keys).await?;
+        count(&mut transaction, kind, &new, &keys, counted).await?;
         count_daily(&mut transaction, kind, &new).await?;
         transaction.commit().await.map_err(down)?;
         Ok(new.len())
@@ -185,6 +199,7 @@ async fn count(
     database: Kind,
     rows: &[&SpendRow],
     successors: &HashMap<String, String>,
+    counted: Counted,
 ) -> Result<(), Down> {
     let by_scope: Vec<_> = by_scope(rows, successors).into_iter().collect();
     for scopes in by_scope.chunks(AT_ONCE) {
@@ -200,7 +215,9 @@ async fn count(
         for (scope, rows) in scopes {
             let since = windows.get(scope).map_or(0, |spent| spent.since.0);
             // What comes late belongs to a window that is over.
-            let running = rows.iter().filter(|row| row.end_time.0 >= since).copied();
+            let in_window =
+                |row: &&&SpendRow| counted == Counted::Running && row.end_time.0 >= since;
+            let running = rows.iter().filter(in_window).copied();
             let (kind, id, part) = scope.parts();
             query = query
                 .bind(kind)

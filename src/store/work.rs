@@ -55,7 +55,7 @@ impl From<sqlx::Error> for Fault {
 /// nothing.
 pub struct Work {
     pub(super) transaction: Transaction<'static, Any>,
-    store: Store,
+    pub(super) store: Store,
     actor: String,
     action: &'static str,
     changes: Vec<Change>,
@@ -653,7 +653,7 @@ fn own_budget<T: Record>(record: &T) -> i64 {
 }
 
 /// The record without what the counters know.
-fn write_record<T: Record>(record: &T) -> String {
+pub(super) fn write_record<T: Record>(record: &T) -> String {
     let mut record = record.clone();
     record.note(&crate::account::Spent::default());
     // The types have no map with keys other than text, which is all that JSON refuses.

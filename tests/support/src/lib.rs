@@ -14,6 +14,7 @@
 pub mod canned;
 pub mod client;
 pub mod gateway;
+pub mod install;
 pub mod postgres;
 pub mod process;
 pub mod scene;

@@ -110,24 +110,23 @@ impl Postgres {
 
     /// Runs SQL in a database, given by URL or name.
     pub fn run(&self, database: &str, sql: &str) -> String {
+        self.psql(database, &[OsStr::new("-c"), OsStr::new(sql)])
+    }
+
+    /// Runs a file of SQL in a database, statement by statement.
+    pub fn run_file(&self, database: &str, file: &Path) -> String {
+        self.psql(database, &[OsStr::new("-f"), file.as_os_str()])
+    }
+
+    fn psql(&self, database: &str, what: &[&OsStr]) -> String {
         let url = if database.contains("://") {
             database.to_owned()
         } else {
             self.url(database)
         };
         let done = Command::new(self.bin.join("psql"))
-            .args([
-                "-X",
-                "-q",
-                "-A",
-                "-t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-d",
-                &url,
-                "-c",
-                sql,
-            ])
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &url])
+            .args(what)
             .output()
             .expect("psql runs");
         assert!(
