@@ -73,7 +73,7 @@ enum Command {
 /// What to bring over, and where to.
 #[derive(Debug, Args)]
 struct ImportArgs {
-    /// LiteLLM's DATABASE_URL: postgresql://…
+    /// The URL of LiteLLM's database: postgresql://…
     #[arg(long, env = "LITELLM_DATABASE_URL", hide_env_values = true)]
     from: String,
     /// The config whose database it goes to; without a database in it, the data directory.
