@@ -1,7 +1,7 @@
 //! Moving in from LiteLLM: the tables that LiteLLM's own migrations make, with rows as LiteLLM writes
 //! them, into both databases; then callers come with the keys that they had.
 //!
-//! The migrations come from PyPI, pinned; the first run fetches them.
+//! The migrations come from `PyPI`, pinned; the first run fetches them.
 
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
