@@ -30,13 +30,13 @@ use crate::admin::api::Api;
 use crate::admin::checks::Checks;
 use crate::admin::health::Draining;
 use crate::admin::{api, health, metrics, page, router};
-use crate::call::{Call, Principal, Route};
+use crate::call::{Call, Dialect, Principal, Route};
 use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
 use crate::ingress::front::FrontDoor;
-use crate::ingress::openai;
 use crate::ingress::pass::PassDoor;
 use crate::ingress::respond::Responder;
+use crate::ingress::{gemini, openai};
 use crate::live::Handle;
 use crate::reliable::Reliable;
 use crate::routing::{Router, Routing};
@@ -90,7 +90,9 @@ impl Gateway {
             // A fault of ours ends one request, not its connection's task.
             .layer(CatchPanicLayer::custom(panicked))
             // Errors of the layers below become responses here, once.
-            .layer(RespondLayer::new(refused))
+            .layer(RespondLayer::with(dialect_of, refused))
+            // Google's clients may show their key in the query, where nobody looks for one.
+            .map_request(shown)
             // Nobody's body is read and no name is looked up before it is known who asks.
             .layer(
                 AuthLayer::new(keys)
@@ -133,6 +135,7 @@ impl Gateway {
                 | Door::History
                 | Door::Models
                 | Door::Model(_)
+                | Door::Gemini(_)
                 | Door::Explain
                 | Door::Decisions(_)
                 | Door::Admin
@@ -155,6 +158,8 @@ enum Door<'a> {
     Metrics,
     Models,
     Model(&'a str),
+    /// Gemini's list of models, or one of them.
+    Gemini(Option<&'a str>),
     Explain,
     Decisions(&'a str),
     Admin,
@@ -180,6 +185,7 @@ impl<'a> Door<'a> {
             "/messages" => Self::Call(Route::Messages, None),
             "/messages/count_tokens" => Self::Call(Route::CountTokens, None),
             "/models" => Self::Models,
+            "/v1beta/models" => Self::Gemini(None),
             "/" => Self::Front,
             "/health" => Self::Health,
             "/health/latest" => Self::Latest,
@@ -198,8 +204,15 @@ impl<'a> Door<'a> {
 
     /// Paths with a model in them; the model's name may hold slashes.
     fn of_model(path: &'a str) -> Self {
+        let below = path.strip_prefix("/v1beta").unwrap_or(path);
+        if let Some((model, route)) = Route::of_gemini(below) {
+            return Self::Call(route, Some(model));
+        }
         if let Some(model) = path.strip_prefix("/models/") {
             return Self::Model(model);
+        }
+        if let Some(model) = path.strip_prefix("/v1beta/models/") {
+            return Self::Gemini(Some(model));
         }
         if let Some(call) = path.strip_prefix("/router/decisions/") {
             return Self::Decisions(call);
@@ -209,12 +222,22 @@ impl<'a> Door<'a> {
             .or(path.strip_prefix("/engines/"));
         Route::ALL
             .into_iter()
+            .filter(|route| route.dialect() != Dialect::Gemini)
             .find_map(|route| {
                 let model = named?.strip_suffix(route.path())?;
                 let named = !model.is_empty() && !model.starts_with('/');
                 named.then_some(Self::Call(route, Some(model)))
             })
             .unwrap_or(Self::Unknown)
+    }
+
+    /// What those speak who come this way.
+    const fn dialect(self) -> Dialect {
+        match self {
+            Self::Call(route, _) => route.dialect(),
+            Self::Gemini(_) => Dialect::Gemini,
+            _ => Dialect::OpenAi,
+        }
     }
 }
 
@@ -364,7 +387,8 @@ impl Rooms {
         B::Error: Into<BoxError>,
     {
         if let Err(denial) = self.admit(&request) {
-            return openai::error(&Failure::Denied(denial)).map(Out::from);
+            let dialect = dialect_of(&request);
+            return openai::error_in(dialect, &Failure::Denied(denial)).map(Out::from);
         }
         match Door::of(request.uri().path()) {
             Door::Call(route, model) => {
@@ -412,6 +436,12 @@ impl Rooms {
             return openai::error(&Failure::Request(RequestFault::Method("GET, HEAD")));
         }
         let live = gateway.live.load();
+        // Google's clients of today ask for Google's lists where OpenAI's are.
+        let door = match door {
+            Door::Models if gemini::is_google(request.headers()) => Door::Gemini(None),
+            Door::Model(name) if gemini::is_google(request.headers()) => Door::Gemini(Some(name)),
+            door => door,
+        };
         match door {
             Door::Front => page::front(),
             Door::Alive => health::alive(),
@@ -445,6 +475,13 @@ impl Rooms {
             Door::Model(name) => {
                 let caller = principal(&request).map(Arc::as_ref);
                 openai::one_model(&live, caller, &percent_decoded(name))
+            }
+            Door::Gemini(name) => {
+                let caller = principal(&request).map(Arc::as_ref);
+                match name {
+                    None => gemini::models(&live, caller),
+                    Some(name) => gemini::one_model(&live, caller, &percent_decoded(name)),
+                }
             }
             Door::Decisions(_) if !administers(&request) => {
                 openai::error(&Failure::Denied(Denial::AdminOnly))
@@ -492,9 +529,28 @@ fn is_key(key: &[u8]) -> bool {
     key.starts_with(b"sk-")
 }
 
+/// In whose way a refusal is told before a request is read. Who speaks Anthropic's dialect is told of
+/// its key in OpenAI's, as by LiteLLM.
+fn dialect_of<B>(request: &Request<B>) -> Dialect {
+    match Door::of(request.uri().path()).dialect() {
+        Dialect::Gemini => Dialect::Gemini,
+        _ => Dialect::OpenAi,
+    }
+}
+
+/// A request with its key where keys are looked for.
+fn shown<B>(request: Request<B>) -> Request<B> {
+    let path = request.uri().path();
+    if Door::of(path).dialect() == Dialect::Gemini || path.starts_with("/gemini/") {
+        gemini::show_key(request)
+    } else {
+        request
+    }
+}
+
 /// The response to an error of the outer layers.
-fn refused(error: BoxError) -> Response<Body> {
-    openai::error(&reason(error))
+fn refused(dialect: Dialect, error: BoxError) -> Response<Body> {
+    openai::error_in(dialect, &reason(error))
 }
 
 /// What an error of the layers around a call means to its caller.
@@ -572,6 +628,21 @@ mod tests {
             Door::of("/openai/deployments//chat/completions"),
             Door::Unknown
         );
+        assert_eq!(
+            Door::of("/v1beta/models/a/b:streamGenerateContent"),
+            Door::Call(Route::GenerateStream, Some("a/b"))
+        );
+        for path in ["/v1/models/m:countTokens", "/models/m:countTokens"] {
+            let door = Door::Call(Route::CountContents, Some("m"));
+            assert_eq!(Door::of(path), door);
+        }
+        assert_eq!(Door::of("/v1beta/models"), Door::Gemini(None));
+        assert_eq!(Door::of("/v1beta/models/m"), Door::Gemini(Some("m")));
+        assert_eq!(
+            Door::of("/v1/models/llama3:latest"),
+            Door::Model("llama3:latest")
+        );
+        assert_eq!(Door::of("/v1beta/chat/completions"), Door::Unknown);
         assert_eq!(Door::of("/v1x/models"), Door::Unknown);
         for path in [
             "/key/generate",

@@ -4,12 +4,12 @@ use http::Request;
 
 use super::address;
 use crate::account::{Key, KeyType, Time};
-use crate::call::Principal;
+use crate::call::{Principal, Route};
 use crate::error::Denial;
 use crate::live::Live;
 
 /// Paths of the groups that `allowed_routes` may name; a group holds what begins so.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     (
         "llm_api_routes",
         &[
@@ -50,6 +50,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("anthropic_routes", &["/messages"]),
+    ("google_routes", &[]),
     (
         "management_routes",
         &[
@@ -168,6 +169,11 @@ fn paths(key: &Key, path: &str) -> Result<(), Denial> {
 /// `*`. With `/v1` and without are the same path.
 fn covers(entry: &str, path: &str) -> bool {
     let path = versionless(path);
+    let is_group = GROUPS.iter().any(|(name, _)| *name == entry);
+    // They stand below the lists of models, and are no such thing.
+    if is_group && Route::of_gemini(path).is_some() {
+        return matches!(entry, "llm_api_routes" | "google_routes");
+    }
     if let Some((_, paths)) = GROUPS.iter().find(|(name, _)| *name == entry) {
         return paths.iter().any(|group| below(path, group));
     }
@@ -179,10 +185,10 @@ fn covers(entry: &str, path: &str) -> bool {
 }
 
 fn versionless(path: &str) -> &str {
-    let below = path
-        .strip_prefix("/v1")
-        .or_else(|| path.strip_prefix("/v1beta"));
-    below.filter(|rest| rest.starts_with('/')).unwrap_or(path)
+    let mut below = ["/v1", "/v1beta"]
+        .into_iter()
+        .filter_map(|version| path.strip_prefix(version));
+    below.find(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
 fn below(path: &str, group: &str) -> bool {
@@ -248,6 +254,7 @@ mod tests {
 
     #[test]
     fn a_key_is_for_the_paths_of_its_list_or_its_kind() {
+        const GENERATE: &str = "/v1beta/models/m:generateContent";
         let listed =
             |entry: &str| Box::new(with(|key| key.allowed_routes = vec![entry.to_owned()]));
         let of_kind = |kind| Box::new(with(|key| key.key_type = kind));
@@ -260,6 +267,13 @@ mod tests {
             (listed("llm_api_routes"), "/key/info", false),
             (listed("llm_api_routes"), "/models/a/b", true),
             (listed("llm_api_routes"), "/modelsx", false),
+            (listed("llm_api_routes"), GENERATE, true),
+            (listed("google_routes"), GENERATE, true),
+            (listed("google_routes"), "/v1/chat/completions", false),
+            (listed("openai_routes"), GENERATE, false),
+            (listed("info_routes"), "/v1/models/m:generateContent", false),
+            (listed("/models/m:generateContent"), GENERATE, true),
+            (of_kind(KeyType::ReadOnly), GENERATE, false),
             (of_kind(KeyType::LlmApi), "/v1/chat/completions", true),
             (of_kind(KeyType::LlmApi), "/key/generate", false),
             (of_kind(KeyType::Management), "/key/generate", true),

@@ -24,12 +24,12 @@ use pointsman_routes::usd;
 
 use super::{Access, Customer};
 use crate::account::Time;
+use crate::call::length::Length;
 use crate::call::means::{Purse, picos};
-use crate::call::{Call, Controls, Field, Hop, Route, Tab};
+use crate::call::{Call, Controls, Hop, Tab};
 use crate::error::{BudgetFault, Failure};
 use crate::live::{Ceiling, Live};
 use crate::routing::tokens::{Tokens, Vocabulary, apart};
-use crate::wire::json;
 
 /// Tokens of an answer that neither the caller nor the model bounds; LiteLLM's.
 pub const UNKNOWN_OUTPUT: u64 = 16_384;
@@ -71,7 +71,7 @@ impl Worst {
             choices: 1,
             ceiling: own,
         };
-        let mut asked = Asked::of(call);
+        let mut asked = Length::asked(call.route, &call.body, &call.peek);
         if let Some(controls) = call.controls.as_deref() {
             for hop in hops(controls) {
                 worst.ceiling = worst.ceiling.and(call.live.ceiling(hop.target));
@@ -90,10 +90,7 @@ impl Worst {
         }
         worst.choices = asked.choices;
         worst.prompt = worst.prompt.min(worst.ceiling.window.unwrap_or(u64::MAX));
-        if !matches!(
-            call.route,
-            Route::Chat | Route::Completions | Route::Messages
-        ) {
+        if !call.route.speaks() {
             worst.output = 0;
         }
         worst
@@ -117,38 +114,6 @@ impl Worst {
     }
 }
 
-/// What the caller says of the length of the answer.
-struct Asked {
-    most: Option<u64>,
-    choices: u64,
-}
-
-impl Asked {
-    fn of(call: &Call) -> Self {
-        let value = |field| number(call.peek.value(&call.body, field)?);
-        Self {
-            most: value(Field::MaxCompletionTokens).max(value(Field::MaxTokens)),
-            choices: value(Field::N).unwrap_or(1).max(1),
-        }
-    }
-
-    /// What a fallback changes of it may be more.
-    fn widen(&mut self, changes: &[u8]) {
-        let (mut most, mut choices) = (None, None);
-        let read = json::members(changes, |member| match member.raw_name(changes) {
-            b"max_tokens" | b"max_completion_tokens" => {
-                most = most.max(number(member.value(changes)));
-            }
-            b"n" => choices = number(member.value(changes)),
-            _ => {}
-        });
-        if read.is_ok() {
-            self.most = self.most.map(|own| own.max(most.unwrap_or(own)));
-            self.choices = self.choices.max(choices.unwrap_or(1));
-        }
-    }
-}
-
 fn hops(controls: &Controls) -> impl Iterator<Item = &Hop> {
     [
         &controls.fallbacks,
@@ -160,11 +125,6 @@ fn hops(controls: &Controls) -> impl Iterator<Item = &Hop> {
     .flatten()
 }
 
-/// A whole number that is not negative.
-pub(super) fn number(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
 /// What a request reserves, and of which budgets. `None` if it is charged to none.
 ///
 /// Where a budget is nearly spent, the answer of the call is cut to what it pays.
@@ -174,7 +134,7 @@ impl Charges<Request<Arc<Call>>> for Access {
     fn charge(&self, request: &Request<Arc<Call>>) -> Option<Charge<Settled>> {
         let call = request.body();
         // To count is free.
-        if call.route == Route::CountTokens {
+        if call.route.counts() {
             return None;
         }
         let customer = request.extensions().get::<Arc<Customer>>().map(Arc::as_ref);

@@ -8,8 +8,9 @@ use pointsman_layers::hold::{Measure, Over};
 use pointsman_layers::token_bucket::{Demand, Demands, Limited, MOST, Unit};
 
 use super::{Access, Customer};
+use crate::call::length::Length;
 use crate::call::means::Limit;
-use crate::call::{Call, Field, Tab};
+use crate::call::{Call, Tab};
 use crate::error::{Failure, RateFault};
 use crate::live::TokenKind;
 
@@ -109,10 +110,8 @@ fn limits<'a>(call: &'a Call, customer: Option<&'a Customer>) -> impl Iterator<I
 /// The tokens of the prompt by its length, and those that the caller allows for the answer.
 fn estimate(call: &Call, kind: TokenKind) -> u64 {
     let prompt = call.body.len() as u64 / BYTES_PER_TOKEN;
-    let most = [Field::MaxCompletionTokens, Field::MaxTokens]
-        .into_iter()
-        .find_map(|field| super::charge::number(call.peek.value(&call.body, field)?));
-    let most = most.unwrap_or(0);
+    let asked = Length::asked(call.route, &call.body, &call.peek);
+    let most = asked.most.unwrap_or(0);
     match kind {
         TokenKind::Total => prompt.saturating_add(most),
         TokenKind::Input => prompt,

@@ -168,6 +168,7 @@ impl Scene {
             spoken: Spoken::default(),
             passed: Vec::new(),
             wants_usage: false,
+            as_list: false,
             body,
             peek,
             timeout: None,
@@ -190,7 +191,9 @@ impl Scene {
         let provider = service_fn(|request: Request<Arc<Call>>| async move {
             let call = request.into_body();
             let asked = call.peek.value(&call.body, Field::MaxTokens);
-            let asked = asked.and_then(charge::number).unwrap_or(1_000);
+            let asked = asked
+                .and_then(|text| serde_json::from_slice(text).ok())
+                .unwrap_or(1_000);
             let completion = call.tab.most_output().map_or(asked, |most| asked.min(most));
             let usage = Usage {
                 prompt: 8,

@@ -130,6 +130,7 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         spoken: Spoken::default(),
         passed: Vec::new(),
         wants_usage: false,
+        as_list: false,
         timeout: Some(timeout),
         stream_timeout: None,
         controls: None,

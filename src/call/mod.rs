@@ -5,6 +5,7 @@ mod about;
 pub mod chat;
 pub mod controls;
 mod ends;
+pub mod length;
 pub mod means;
 pub mod models;
 pub mod peek;
@@ -41,6 +42,9 @@ impl Field {
             Route::Completions | Route::Images => Self::Prompt,
             Route::Embeddings | Route::Moderations => Self::Input,
             Route::Rerank => Self::Query,
+            Route::Generate | Route::GenerateStream | Route::CountContents => Self::Contents,
+            Route::EmbedContent => Self::Content,
+            Route::EmbedContents => Self::Requests,
         }
     }
 }
@@ -70,6 +74,8 @@ pub struct Call {
     pub spoken: Spoken,
     /// The caller wants usage at the end of its stream.
     pub wants_usage: bool,
+    /// Its stream is to be one JSON list, as Gemini's is without `alt=sse`.
+    pub as_list: bool,
     /// Deadline of an attempt, if the caller set one.
     pub timeout: Option<Duration>,
     /// Deadline of the first chunk, if the caller set one.
@@ -178,7 +184,7 @@ impl Call {
             None => (self.body.clone(), self.peek.clone()),
             Some(changes) => {
                 let body = controls::merge(&self.body, changes)?;
-                let peek = peek::peek(&body).ok()?;
+                let peek = peek::peek(&body).ok()?.on(self.route);
                 (body, peek)
             }
         };
@@ -310,7 +316,7 @@ pub(crate) mod example {
         let table = Table::loaded(loaded.routes);
         let live = Live::bind(table, &loaded.literals, &env, "test.yaml".to_owned()).unwrap();
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let peek = peek::peek(&body).unwrap();
+        let peek = peek::peek(&body).unwrap().on(route);
         let asked = peek.text(&body, Field::Model).unwrap().into_owned();
         let target = live.table().resolve(&asked).unwrap().target;
         Call {
@@ -321,6 +327,7 @@ pub(crate) mod example {
             target,
             fallback: None,
             wants_usage: peek.stream && peek.wants_usage(&body),
+            as_list: false,
             body,
             peek,
             spoken: Spoken::default(),

@@ -10,6 +10,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use crate::wire::json::{self, Fault, Member};
+use crate::wire::route::{Dialect, Route};
 
 /// What the gateway does with a member that it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,12 @@ mod field {
             Prompt = "prompt",
             Input = "input",
             Query = "query",
+            Contents = "contents",
+            Content = "content",
+            Requests = "requests",
+            GenerateRequest = "generateContentRequest",
+            GenerationConfig = "generationConfig",
+            SnakeGenerationConfig = "generation_config",
             MaxTokens = "max_tokens",
             MaxCompletionTokens = "max_completion_tokens",
             N = "n",
@@ -242,6 +249,15 @@ fn known(body: &[u8], member: &Member) -> Option<Field> {
 }
 
 impl Peek {
+    /// The same for a request of this route: of Gemini's, the path says whether a stream is wanted.
+    #[must_use]
+    pub fn on(mut self, route: Route) -> Self {
+        if route.dialect() == Dialect::Gemini {
+            self.stream = route == Route::GenerateStream;
+        }
+        self
+    }
+
     /// Where a member stands.
     pub fn get(&self, field: Field) -> Option<&Member> {
         self.members

@@ -24,9 +24,15 @@ pub fn read(call: &Call) -> Result<Arc<chat::Request>, Failure> {
         Route::Chat => openai::read::chat(&call.body),
         Route::Completions => openai::read::completion(&call.body),
         Route::Messages | Route::CountTokens => anthropic::request(&call.body),
-        Route::Embeddings | Route::Rerank | Route::Moderations | Route::Images => {
-            Err(Failure::Internal)
+        Route::Generate | Route::GenerateStream | Route::CountContents => {
+            gemini::read::chat(&call.body)
         }
+        Route::Embeddings
+        | Route::Rerank
+        | Route::Moderations
+        | Route::Images
+        | Route::EmbedContent
+        | Route::EmbedContents => Err(Failure::Internal),
     })
 }
 
@@ -39,12 +45,24 @@ pub fn read_defaults(body: &[u8]) -> Result<chat::Request, Failure> {
 pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
     match call.route {
         Route::Completions => openai::write::completion(call, answer, created),
-        Route::Chat | Route::Embeddings | Route::Rerank | Route::Moderations | Route::Images => {
-            openai::write::chat(call, answer, created)
-        }
+        Route::Chat
+        | Route::Embeddings
+        | Route::Rerank
+        | Route::Moderations
+        | Route::Images
+        | Route::EmbedContent
+        | Route::EmbedContents => openai::write::chat(call, answer, created),
         Route::Messages => anthropic::message(call, answer),
         Route::CountTokens => anthropic::count(answer),
+        Route::Generate | Route::GenerateStream => {
+            gemini::write::chat(call.name(), id(call), answer).into()
+        }
+        Route::CountContents => gemini::write::count(answer.usage.as_ref()).into(),
     }
+}
+
+fn id(call: &Call) -> &str {
+    call.id.to_str().unwrap_or_default()
 }
 
 /// An error as those who speak the dialect read it.
@@ -75,6 +93,8 @@ pub enum Encoder {
     OpenAi(openai::Encoder),
     /// Events of a message.
     Anthropic(anthropic::Encoder),
+    /// Answers of Gemini's that each hold what is new.
+    Gemini(gemini::Encoder),
 }
 
 impl Encoder {
@@ -83,6 +103,10 @@ impl Encoder {
     pub fn new(call: &Call, created: u64, usage: bool) -> Self {
         match call.route.dialect() {
             Dialect::Anthropic => Self::Anthropic(anthropic::Encoder::new(call)),
+            Dialect::Gemini => {
+                let (model, id) = (call.name().to_owned(), id(call).to_owned());
+                Self::Gemini(gemini::Encoder::new(model, id, call.as_list))
+            }
             _ => Self::OpenAi(openai::Encoder::new(call, created, usage)),
         }
     }
@@ -92,6 +116,7 @@ impl Encoder {
         match self {
             Self::OpenAi(encoder) => encoder.push(event, out),
             Self::Anthropic(encoder) => encoder.push(event, out),
+            Self::Gemini(encoder) => encoder.push(event, out),
         }
     }
 
@@ -100,6 +125,16 @@ impl Encoder {
         match self {
             Self::OpenAi(encoder) => encoder.finish(out),
             Self::Anthropic(encoder) => encoder.finish(out),
+            Self::Gemini(encoder) => encoder.finish(out),
+        }
+    }
+
+    /// Writes an error as the last event of a stream that broke.
+    pub fn fail(&mut self, failure: &Failure, out: &mut BytesMut) {
+        match self {
+            Self::OpenAi(_) => push_error(Dialect::OpenAi, failure, out),
+            Self::Anthropic(_) => push_error(Dialect::Anthropic, failure, out),
+            Self::Gemini(encoder) => encoder.fail(&gemini::error_body(failure), out),
         }
     }
 }

@@ -9,15 +9,19 @@ use bytes::Bytes;
 use pointsman_routes::table::Deployment;
 use serde_json::{Map, Value, json};
 
+use super::gemini;
 use crate::call::vectors::{
     EmbedAnswer, EmbedInput, EmbedRequest, Encoding, RerankAnswer, RerankRequest, Vector,
 };
-use crate::call::{Call, Field};
+use crate::call::{Call, Dialect, Field, Route};
 use crate::error::{Failure, RequestFault};
 use crate::wire::json as text;
 
 /// Reads a request for embeddings.
 pub fn read_embed(call: &Call, deployment: &Deployment) -> Result<EmbedRequest, Failure> {
+    if call.route.dialect() == Dialect::Gemini {
+        return read_contents(call, deployment);
+    }
     let mut rest = members(call, deployment)?;
     let mut take = |name: &str| rest.remove(name).filter(|value| !value.is_null());
     let input = take("input").ok_or_else(|| fault("input", "text"))?;
@@ -49,6 +53,27 @@ pub fn read_embed(call: &Call, deployment: &Deployment) -> Result<EmbedRequest, 
         user: take("user").and_then(|user| user.as_str().map(str::to_owned)),
         rest,
     })
+}
+
+/// The same of Gemini's callers.
+fn read_contents(call: &Call, deployment: &Deployment) -> Result<EmbedRequest, Failure> {
+    let mut read = gemini::vectors::read(&call.body, call.route == Route::EmbedContent)?;
+    for (name, value) in deployment.defaults.iter() {
+        // The table holds them as JSON that was checked.
+        let value: Value = serde_json::from_str(value).unwrap_or_default();
+        match &**name {
+            "dimensions" => read.dimensions = read.dimensions.or(value.as_u64()),
+            "input_type" | "task" | "task_type" if read.purpose.is_none() => {
+                read.purpose = value.as_str().map(str::to_owned);
+            }
+            // Its callers know one form of vectors only.
+            "encoding_format" => {}
+            _ => {
+                read.rest.entry(&**name).or_insert(value);
+            }
+        }
+    }
+    Ok(read)
 }
 
 /// The members of a call's body that are not for the gateway, and what the file gives where the
@@ -105,6 +130,10 @@ fn inputs(input: Value) -> Result<Vec<EmbedInput>, Failure> {
 
 /// The answer to a request for embeddings. `None` if a vector is not what it says it is.
 pub fn write_embed(call: &Call, encoding: Encoding, answer: &EmbedAnswer) -> Option<Bytes> {
+    if call.route.dialect() == Dialect::Gemini {
+        let is_one = call.route == Route::EmbedContent;
+        return gemini::vectors::write(answer, is_one).map(Bytes::from);
+    }
     let mut out = br#"{"object":"list","data":["#.to_vec();
     for (index, vector) in answer.vectors.iter().enumerate() {
         if index > 0 {
@@ -140,7 +169,7 @@ fn push_vector(out: &mut Vec<u8>, encoding: Encoding, vector: &Vector) -> Option
 }
 
 /// What is no number, as bytes may hold, cannot be written as JSON.
-fn push_floats(out: &mut Vec<u8>, floats: &[f32]) -> Option<()> {
+pub(super) fn push_floats(out: &mut Vec<u8>, floats: &[f32]) -> Option<()> {
     let finite = floats.iter().all(|number| number.is_finite());
     out.extend_from_slice(&serde_json::to_vec(floats).ok().filter(|_| finite)?);
     Some(())
@@ -154,7 +183,7 @@ fn encoded(floats: &[f32]) -> String {
     STANDARD.encode(bytes)
 }
 
-fn decoded(data: &str) -> Option<Vec<f32>> {
+pub(super) fn decoded(data: &str) -> Option<Vec<f32>> {
     let bytes = STANDARD.decode(data).ok()?;
     let (numbers, rest) = bytes.as_chunks::<4>();
     let numbers = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes));

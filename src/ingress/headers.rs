@@ -116,6 +116,9 @@ pub fn of_answer(call: &Call, endpoint: &Endpoint, streamed: bool) -> HeaderMap 
         .get_or_init(|| unchanging(call, endpoint, streamed))
         .clone();
     headers.insert(CALL_ID, call.id.clone());
+    if call.as_list && streamed {
+        headers.insert(header::CONTENT_TYPE, JSON);
+    }
     // A deployment may stand in several groups; the copy names that of its first answer.
     let group = call.group_name();
     let named = headers.get(MODEL_GROUP).map(HeaderValue::as_bytes);

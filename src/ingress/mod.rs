@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod front;
+pub mod gemini;
 pub mod headers;
 pub mod openai;
 pub mod pass;

@@ -89,41 +89,67 @@ struct Model<'a> {
 /// `include_model_access_groups` adds the names of access groups, `only_model_access_groups` gives
 /// nothing else.
 pub fn models(live: &Live, principal: Option<&Principal>, query: &str) -> Response<Body> {
-    let may = |name: &str, target| {
-        principal.is_none_or(|principal| principal.models().check(live, name, target).is_ok())
-    };
     let only_groups = flag(query, "only_model_access_groups");
     let mut ids: Vec<&str> = Vec::new();
     if !only_groups {
-        let names = live.table().names();
-        ids.extend(
-            names
-                .filter(|name| may(&name.name, name.target))
-                .map(|name| &*name.name),
-        );
-        let known = live.wildcards().iter();
-        ids.extend(
-            known
-                .filter(|known| may(&known.name, Target::Group(known.group)))
-                .map(|known| &*known.name),
-        );
-        ids.extend(principal.into_iter().flat_map(Principal::own_names));
+        ids.extend(names(live, principal));
         if flag(query, "return_wildcard_routes") {
             let patterns = live.routes().patterns.iter();
             ids.extend(
                 patterns
-                    .filter(|one| may(&one.pattern, Target::Group(one.group)))
+                    .filter(|one| may(live, principal, &one.pattern, Target::Group(one.group)))
                     .map(|one| &*one.pattern),
             );
         }
     }
     if only_groups || flag(query, "include_model_access_groups") {
+        let may = |name: &str, target| may(live, principal, name, target);
         ids.extend(access_groups(live, may));
     }
     json(&Models {
         data: ids.into_iter().map(model).collect(),
         object: "list",
     })
+}
+
+fn may(live: &Live, principal: Option<&Principal>, name: &str, target: Target) -> bool {
+    principal.is_none_or(|principal| principal.models().check(live, name, target).is_ok())
+}
+
+/// The names of models that the caller may ask for, its own names among them.
+pub(super) fn names<'a>(
+    live: &'a Live,
+    principal: Option<&'a Principal>,
+) -> impl Iterator<Item = &'a str> {
+    let named = live.table().names();
+    let named = named
+        .filter(move |name| may(live, principal, &name.name, name.target))
+        .map(|name| &*name.name);
+    let known = live.wildcards().iter();
+    let known = known
+        .filter(move |known| may(live, principal, &known.name, Target::Group(known.group)))
+        .map(|known| &*known.name);
+    let own = principal.into_iter().flat_map(Principal::own_names);
+    named.chain(known).chain(own)
+}
+
+/// Whether there is such a model for this caller.
+pub(super) fn may_see(
+    live: &Live,
+    principal: Option<&Principal>,
+    asked: &str,
+) -> Result<(), Failure> {
+    let name = principal
+        .and_then(|principal| principal.renamed(asked))
+        .unwrap_or(asked);
+    let target = resolve(live, name)?;
+    match principal.map(|principal| principal.models().check(live, name, target)) {
+        Some(Err(party)) => {
+            let model = asked.chars().take(200).collect();
+            Err(Failure::Denied(Denial::Model { party, model }))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The access groups of the deployments that may be asked for, each once.
@@ -149,19 +175,9 @@ fn flag(query: &str, name: &str) -> bool {
 
 /// `GET /v1/models/{model}`.
 pub fn one_model(live: &Live, principal: Option<&Principal>, asked: &str) -> Response<Body> {
-    let name = principal
-        .and_then(|principal| principal.renamed(asked))
-        .unwrap_or(asked);
-    let target = match resolve(live, name) {
-        Ok(target) => target,
-        Err(failure) => return error(&failure),
-    };
-    match principal.map(|principal| principal.models().check(live, name, target)) {
-        Some(Err(party)) => {
-            let model = asked.chars().take(200).collect();
-            error(&Failure::Denied(Denial::Model { party, model }))
-        }
-        _ => json(&model(asked)),
+    match may_see(live, principal, asked) {
+        Ok(()) => json(&model(asked)),
+        Err(failure) => error(&failure),
     }
 }
 

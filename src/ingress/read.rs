@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::gemini;
 use crate::access::address;
 use crate::call::{
     About, Call, Controls, Dialect, Field, Hints, Principal, Route, Spoken, Tab, peek,
@@ -58,7 +59,9 @@ where
         .max_request_bytes
         .unwrap_or(MAX_REQUEST_BYTES);
     let body = read_body(&head.headers, body, limit).await?;
-    let peek = peek::peek(&body).map_err(|refusal| refused_body(&refusal))?;
+    let peek = peek::peek(&body)
+        .map_err(|refusal| refused_body(&refusal))?
+        .on(route);
     check_rehearsal(&live, &peek)?;
     let asked = match named.or_else(|| peek.text(&body, Field::Model).map(Into::into)) {
         Some(asked) => asked,
@@ -84,7 +87,10 @@ where
         let model = asked.chars().take(200).collect();
         return Err(Failure::Denied(Denial::Model { party, model }));
     }
-    if peek.get(Field::required_by(route)).is_none() {
+    // What is to be counted may be a whole request.
+    let instead = (route == Route::CountContents).then_some(Field::GenerateRequest);
+    let has = |field| peek.get(field).is_some();
+    if !has(Field::required_by(route)) && !instead.is_some_and(has) {
         let name = Field::required_by(route).name();
         return Err(Failure::Request(RequestFault::Missing {
             route: route.path(),
@@ -111,6 +117,7 @@ where
         target,
         fallback: None,
         wants_usage: peek.stream && peek.wants_usage(&body),
+        as_list: route == Route::GenerateStream && gemini::wants_list(head.uri.query()),
         body,
         peek,
         spoken: Spoken::default(),

@@ -14,6 +14,7 @@ use super::prefer::preferred;
 use super::tokens::{
     BYTES_PER_TOKEN, COUNTED_BYTES, MOST_BYTES_PER_TOKEN, Tokens, Vocabulary, apart,
 };
+use crate::call::length::Length;
 use crate::call::{Call, Dialect, Field, Hints, Peek, Principal, Route};
 use crate::wire::json;
 
@@ -71,10 +72,6 @@ impl Asked {
     /// Reads what choosing from `row` needs. Costs a pass over the prompt if a deployment of the
     /// row lacks an ability, and more only if the prompt is nearly as long as a window.
     pub fn read(call: &Shape<'_>, board: &Board, row: &Row) -> Self {
-        let number = |field| {
-            let text = std::str::from_utf8(call.peek.value(call.body, field)?).ok()?;
-            text.parse::<u64>().ok()
-        };
         let text = |field| call.peek.text(call.body, field).map(Into::into);
         let labels = Labels::read(call, board, row);
         let tags = labels.as_ref().map_or(&[][..], |labels| &labels.tags);
@@ -85,7 +82,7 @@ impl Asked {
                 preferred(call, board, row, tags).into()
             },
             prompt: prompt(call, board, row),
-            max_output: number(Field::MaxCompletionTokens).or_else(|| number(Field::MaxTokens)),
+            max_output: Length::asked(call.route, call.body, call.peek).most,
             needs: if board.options.checks || row.by_ability() {
                 needs(call, row)
             } else {
@@ -190,7 +187,12 @@ fn text(value: &serde_json::Value, vocabulary: Vocabulary) -> u64 {
         Value::Array(items) => items.iter().map(|item| text(item, vocabulary)).sum(),
         Value::Object(members) => members
             .iter()
-            .filter(|(name, _)| !matches!(&***name, "type" | "input_audio" | "file" | "detail"))
+            .filter(|(name, _)| {
+                !matches!(
+                    &***name,
+                    "type" | "input_audio" | "file" | "detail" | "inlineData" | "inline_data"
+                )
+            })
             .map(|(_, value)| text(value, vocabulary))
             .sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) => 1,
@@ -209,6 +211,9 @@ fn needs(call: &Shape<'_>, row: &Row) -> Capabilities {
         return needs;
     }
     let seek = |capability: Capabilities| sought.has(capability);
+    if call.route.dialect() == Dialect::Gemini {
+        return of_contents(call, sought);
+    }
     let prompt = call
         .peek
         .value(call.body, Field::Messages)
@@ -242,6 +247,48 @@ fn needs(call: &Shape<'_>, row: &Row) -> Capabilities {
     needs
 }
 
+/// What a request in Gemini's dialect cannot do without.
+fn of_contents(call: &Shape<'_>, sought: Capabilities) -> Capabilities {
+    let mut needs = Capabilities::NONE;
+    let mut seek = |capability: Capabilities, is_there: &dyn Fn() -> bool| {
+        if sought.has(capability) && is_there() {
+            needs = needs.with(capability);
+        }
+    };
+    let prompt = call
+        .peek
+        .value(call.body, Field::Contents)
+        .unwrap_or_default();
+    let of_kind = |kind: &'static [u8]| move || has_value(prompt, kind);
+    seek(Capabilities::VISION, &of_kind(b"\"image/"));
+    seek(Capabilities::AUDIO_IN, &of_kind(b"\"audio/"));
+    seek(Capabilities::PDF, &of_kind(b"\"application/pdf\""));
+    let named = |name: &[u8]| memmem::find(call.body, name).is_some();
+    seek(Capabilities::TOOLS, &|| {
+        named(b"\"functionDeclarations\"") || named(b"\"function_declarations\"")
+    });
+    seek(Capabilities::SCHEMA, &|| {
+        let configs = [Field::GenerationConfig, Field::SnakeGenerationConfig];
+        let mut configs = configs
+            .into_iter()
+            .filter_map(|field| call.peek.value(call.body, field));
+        configs.any(|config| {
+            let mut wanted = false;
+            let read = json::members(config, |member| {
+                wanted |= matches!(
+                    member.raw_name(config),
+                    b"responseSchema"
+                        | b"response_schema"
+                        | b"responseJsonSchema"
+                        | b"response_json_schema"
+                ) && member.value(config) != b"null";
+            });
+            read.is_ok() && wanted
+        })
+    });
+    needs
+}
+
 /// What the request's members tell.
 fn of_members(body: &[u8]) -> Capabilities {
     let mut needs = Capabilities::NONE;
@@ -257,8 +304,8 @@ fn of_members(body: &[u8]) -> Capabilities {
     read.map_or(Capabilities::NONE, |_| needs)
 }
 
-/// Whether a string stands somewhere as a value. Inside of another string its quotes would be
-/// escaped.
+/// Whether a string that begins so, or is so, stands somewhere as a value. Inside of another string
+/// its quotes would be escaped.
 fn has_value(text: &[u8], literal: &[u8]) -> bool {
     memmem::find_iter(text, literal).any(|at| {
         let before = text[..at]

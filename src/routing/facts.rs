@@ -81,15 +81,10 @@ impl Facts<'_> {
     /// Tokens to be reserved at a deployment: the prompt, and the longest answer that the request
     /// takes, or `answer`, which the deployment's answers may well take.
     pub fn reserve(&self, answer: u32) -> u64 {
-        let answer = match self.route {
-            Route::Embeddings
-            | Route::Rerank
-            | Route::Moderations
-            | Route::Images
-            | Route::CountTokens => 0,
-            Route::Chat | Route::Completions | Route::Messages => {
-                self.max_output.unwrap_or(answer.into())
-            }
+        let answer = if self.route.speaks() {
+            self.max_output.unwrap_or(answer.into())
+        } else {
+            0
         };
         self.prompt.tokens.saturating_add(answer)
     }

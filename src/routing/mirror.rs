@@ -11,7 +11,7 @@ use bytes::Bytes;
 use metrics::counter;
 use pointsman_routes::table::{GroupId, Target};
 
-use crate::call::{Call, Hop};
+use crate::call::{Call, Hop, Route};
 
 /// Copies that may be under way.
 const MOST: usize = 64;
@@ -50,12 +50,17 @@ pub(super) fn count(outcome: &'static str) {
 /// The call for another group, to be answered whole: nobody would read a stream.
 pub(super) fn copy(call: &Call, group: GroupId) -> Option<Arc<Call>> {
     const WHOLE: &[u8] = br#"{"stream":false,"stream_options":null}"#;
+    let by_path = call.route == Route::GenerateStream;
     let hop = Hop {
         target: Target::Group(group),
         name: call.name_of(group).into(),
-        changes: call.peek.stream.then(|| Bytes::from_static(WHOLE)),
+        changes: (call.peek.stream && !by_path).then(|| Bytes::from_static(WHOLE)),
     };
     let mut copy = call.at(&hop)?;
+    if by_path {
+        copy.route = Route::Generate;
+        copy.peek.stream = false;
+    }
     copy.wants_usage = false;
     copy.controls = None;
     Some(Arc::new(copy))
@@ -64,7 +69,6 @@ pub(super) fn copy(call: &Call, group: GroupId) -> Option<Arc<Call>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::Route;
     use crate::call::example::call;
 
     #[test]

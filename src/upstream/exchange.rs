@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::client::Pieces;
 use super::params::Rules;
 use super::protocol::{Ask, Protocol, Task, Unfit, Written};
-use super::{fault, openai, protocol_of};
+use super::{fault, gemini, openai, protocol_of};
 use crate::call::{Attempt, Call, Dialect, Route, chat};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, NoDeployment, UpstreamKind};
@@ -28,6 +28,8 @@ pub(super) enum Way {
     Same,
     /// As it is: the caller speaks Anthropic's dialect, too. Errors are read by the protocol.
     Messages(&'static dyn Protocol),
+    /// As it is: the caller speaks Gemini's dialect, too. Errors are read by the protocol.
+    Contents(&'static dyn Protocol),
     /// By its protocol.
     Other(&'static dyn Protocol),
 }
@@ -80,15 +82,27 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
     let protocol = protocol_of(spoken).ok_or_else(|| unserved(call, deployment))?;
     let task = task(call).ok_or_else(|| unserved(call, deployment))?;
     let ask = ask(attempt, model, task, rules);
+    let contents = call.route.dialect() == Dialect::Gemini;
+    if contents
+        && protocol.dialect(model) == Some(Dialect::Gemini)
+        && let Some(exchange) = as_it_is(attempt, protocol, &ask)?
+    {
+        return Ok(exchange);
+    }
     let uri = if openai {
-        endpoint.uri(Route::Chat, model)
+        let route = if task == Task::Embed {
+            Route::Embeddings
+        } else {
+            Route::Chat
+        };
+        endpoint.uri(route, model)
     } else {
         let path = protocol.path(ask.task, model);
         path.and_then(|path| endpoint.below(&path))
     };
     let uri = uri.ok_or_else(|| unserved(call, deployment))?;
     let messages = call.route.dialect() == Dialect::Anthropic;
-    if messages && protocol.dialect() == Some(Dialect::Anthropic) {
+    if messages && protocol.dialect(model) == Some(Dialect::Anthropic) {
         let body = openai::request::body(call, deployment, endpoint.model_literal(model), endpoint);
         let mut request = request(uri, body, endpoint);
         let own = protocol.headers(&ask);
@@ -126,6 +140,51 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
     })
 }
 
+/// The exchange of a call in Gemini's dialect with a provider that speaks it; `None` if the provider
+/// has no such request.
+fn as_it_is(
+    attempt: &Attempt,
+    protocol: &'static dyn Protocol,
+    ask: &Ask<'_>,
+) -> Result<Option<Exchange>, Failure> {
+    let call = &attempt.call;
+    let deployment = ask.deployment;
+    let mut dropped = Vec::new();
+    let mut defaults = serde_json::Map::new();
+    if call.route.speaks() && !deployment.defaults.is_empty() {
+        // Said as a request of its own, so that they come under the provider's names.
+        let said = chat::Message {
+            role: chat::Role::User,
+            parts: vec![chat::Part::text(".")],
+            name: None,
+        };
+        let given = chat::Request {
+            messages: vec![said],
+            ..file_gives(deployment)?
+        };
+        let written = protocol.write_chat(ask, &given);
+        let written = written.map_err(|unfit| refused(attempt, unfit))?;
+        defaults = serde_json::from_slice(&written.body).unwrap_or_default();
+        dropped = written.dropped;
+    }
+    let on_vertex = deployment.provider.protocol == table::Protocol::VertexAi;
+    let Some((path, body)) = gemini::as_it_is(on_vertex, call, ask.model, defaults) else {
+        return Ok(None);
+    };
+    let endpoint = call.live.endpoint(attempt.deployment);
+    let uri = endpoint.below(&path);
+    let uri = uri.ok_or_else(|| unserved(call, deployment))?;
+    let mut request = request(uri, body, endpoint);
+    for (name, value) in protocol.headers(ask) {
+        request.headers_mut().entry(name).or_insert(value);
+    }
+    Ok(Some(Exchange {
+        request,
+        way: Way::Contents(protocol),
+        dropped: dropped.into_iter().map(Cow::Borrowed).collect(),
+    }))
+}
+
 /// Whether the provider itself counts the tokens of a prompt.
 pub(super) fn counts(deployment: &table::Deployment) -> bool {
     let protocol = protocol_of(deployment.provider.protocol);
@@ -161,12 +220,12 @@ pub(super) fn ask_of_answer<'a>(attempt: &'a Attempt, model: &'a str) -> Ask<'a>
 /// `None` if only OpenAI's protocol knows such a thing.
 fn task(call: &Call) -> Option<Task> {
     Some(match call.route {
-        Route::Chat | Route::Completions | Route::Messages if call.peek.stream => Task::Stream,
-        Route::Chat | Route::Completions | Route::Messages => Task::Chat,
-        Route::CountTokens => Task::CountTokens,
-        Route::Embeddings => Task::Embed,
+        route if route.speaks() && call.peek.stream => Task::Stream,
+        route if route.speaks() => Task::Chat,
+        route if route.counts() => Task::CountTokens,
+        route if route.embeds() => Task::Embed,
         Route::Rerank => Task::Rerank,
-        Route::Moderations | Route::Images => return None,
+        _ => return None,
     })
 }
 
@@ -179,16 +238,20 @@ fn conversation(
     if deployment.defaults.is_empty() {
         return Ok(chat);
     }
+    let mut chat = (*chat).clone();
+    chat.fill(file_gives(deployment)?);
+    Ok(Arc::new(chat))
+}
+
+/// What the file gives a request of a deployment's.
+fn file_gives(deployment: &table::Deployment) -> Result<chat::Request, Failure> {
     let members = deployment.defaults.iter().map(|(name, value)| {
         let mut member = Vec::new();
         crate::wire::json::push_string(&mut member, name);
         format!("{}:{value}", String::from_utf8_lossy(&member))
     });
     let text = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
-    let defaults = dialect::read_defaults(text.as_bytes())?;
-    let mut chat = (*chat).clone();
-    chat.fill(defaults);
-    Ok(Arc::new(chat))
+    dialect::read_defaults(text.as_bytes())
 }
 
 /// A conversation whose answer is no longer than the caller's budgets pay for.

@@ -12,7 +12,8 @@ use super::passage::Passage;
 use super::protocol::{Broken, Decoder};
 use super::{Relay, fault, now};
 use crate::call::chat::{self, Choice, Delta, Event, Finish, Part};
-use crate::call::{Answer, AnswerBody, Attempt, Field, Route, Usage};
+use crate::call::vectors::{EmbedAnswer, Vector};
+use crate::call::{Answer, AnswerBody, Attempt, Dialect, Field, Usage};
 use crate::dialect;
 use crate::error::{Failure, NoDeployment, UpstreamKind};
 
@@ -41,18 +42,15 @@ pub(super) fn answer(attempt: &Attempt, mock: &Mock) -> Result<Answer<Relay>, Fa
         Mock::Error(class) => return Err(failure(attempt, class)),
     };
     let call = &attempt.call;
-    if !matches!(
-        call.route,
-        Route::Chat | Route::Completions | Route::Embeddings | Route::Messages
-    ) {
+    if !(call.route.speaks() || call.route.embeds()) {
         return Err(Failure::NoDeployment {
             group: call.group_name().to_owned(),
             why: NoDeployment::Route,
         });
     }
-    let body = if call.route == Route::Embeddings {
+    let body = if call.route.embeds() {
         AnswerBody::Whole {
-            bytes: Bytes::from(embeddings(attempt).to_string()),
+            bytes: embeddings(attempt)?,
             usage: Some(Usage {
                 prompt: PROMPT_TOKENS,
                 ..Usage::default()
@@ -148,12 +146,30 @@ fn failure(attempt: &Attempt, class: &str) -> Failure {
     fault(attempt, UpstreamKind::Status(kind), "This is a mock error")
 }
 
-fn embeddings(attempt: &Attempt) -> Value {
-    json!({
-        "object": "list", "model": attempt.call.name(),
+fn embeddings(attempt: &Attempt) -> Result<Bytes, Failure> {
+    let call = &attempt.call;
+    if call.route.dialect() == Dialect::Gemini {
+        let deployment = call.live.deployment(attempt.deployment);
+        let asked = dialect::vectors::read_embed(call, deployment)?;
+        let answer = EmbedAnswer {
+            vectors: vec![Vector::Floats(unit()); asked.inputs.len()],
+            ..EmbedAnswer::default()
+        };
+        let written = dialect::vectors::write_embed(call, asked.encoding, &answer);
+        return written.ok_or(Failure::Internal);
+    }
+    let body = json!({
+        "object": "list", "model": call.name(),
         "data": vectors(attempt),
         "usage": {"prompt_tokens": PROMPT_TOKENS, "total_tokens": PROMPT_TOKENS},
-    })
+    });
+    Ok(Bytes::from(body.to_string()))
+}
+
+fn unit() -> Vec<f32> {
+    (0..DIMENSIONS)
+        .map(|at| if at == 0 { 1.0 } else { 0.0 })
+        .collect()
 }
 
 /// One unit vector for each input, as floats or, where the caller asks for it, in base64.
@@ -172,9 +188,7 @@ fn vectors(attempt: &Attempt) -> Vec<Value> {
         .is_ok_and(|body| body["encoding_format"] == "base64");
     // 1.0 and seven zeros as little-endian 32-bit floats.
     let packed = format!("AACAPw{}=", "A".repeat(DIMENSIONS * 4 * 4 / 3 - 5));
-    let floats: Vec<f32> = (0..DIMENSIONS)
-        .map(|at| if at == 0 { 1.0 } else { 0.0 })
-        .collect();
+    let floats = unit();
     (0..count)
         .map(|index| {
             let embedding = if base64 { json!(packed) } else { json!(floats) };

@@ -48,7 +48,7 @@ use self::exchange::{Exchange, Way};
 use self::passage::Passage;
 use self::protocol::{Ask, Broken, Protocol, Task, Told, Unreadable};
 pub use self::relay::Relay;
-use crate::call::{Answer, AnswerBody, Attempt, Route, Usage};
+use crate::call::{Answer, AnswerBody, Attempt, Usage};
 pub use crate::call::{StreamEnd, StreamOutcome};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, UpstreamFault, UpstreamKind};
@@ -112,7 +112,7 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
     let call = &attempt.call;
     let deployment = call.live.deployment(attempt.deployment);
     let counts = deployment.mock.is_none() && exchange::counts(deployment);
-    if call.route == Route::CountTokens && !counts {
+    if call.route.counts() && !counts {
         return count::answer(attempt);
     }
     if let Some(mock) = &deployment.mock {
@@ -178,6 +178,9 @@ async fn answer(
         let passage = match way {
             Way::Same => Passage::same(call),
             Way::Messages(_) => Passage::Messages(anthropic::same::Restamp::new(call.name())),
+            Way::Contents(_) => {
+                Passage::Contents(gemini::same::Restamp::new(call.name(), call.as_list))
+            }
             Way::Other(protocol) => {
                 let ask = exchange::ask_of_answer(attempt, model);
                 Passage::other(call, protocol.decoder(&ask), now())
@@ -233,6 +236,7 @@ fn whole<S>(
             Way::Messages(_) => {
                 openai::response::whole(call.name(), bytes, anthropic::same::read_usage)
             }
+            Way::Contents(_) => gemini::same::whole(call.name(), bytes),
             Way::Other(protocol) => {
                 let ask = exchange::ask_of_answer(attempt, model);
                 said(call, protocol, &ask, &bytes)
@@ -247,7 +251,7 @@ fn whole<S>(
         broken => broken_off(call, attempt.deployment, broken),
     })?;
     // To count is free.
-    let usage = usage.filter(|_| call.route != Route::CountTokens);
+    let usage = usage.filter(|_| !call.route.counts());
     Ok(AnswerBody::Whole { bytes, usage })
 }
 
@@ -314,7 +318,9 @@ async fn refused(
     } else {
         match way {
             Way::Same => openai::response::told(&bytes),
-            Way::Messages(protocol) | Way::Other(protocol) => protocol.told(head.status, &bytes),
+            Way::Messages(protocol) | Way::Contents(protocol) | Way::Other(protocol) => {
+                protocol.told(head.status, &bytes)
+            }
         }
     };
     let after = head.headers.get(header::RETRY_AFTER).cloned();
@@ -332,10 +338,12 @@ async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static s
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();
     let told = match (way, openai::response::told_as_success(&bytes)) {
         (Way::Same, told) => told,
-        (Way::Messages(protocol) | Way::Other(protocol), Some(like)) => Some(Told {
-            status: like.status,
-            ..protocol.told(StatusCode::OK, &bytes)
-        }),
+        (Way::Messages(protocol) | Way::Contents(protocol) | Way::Other(protocol), Some(like)) => {
+            Some(Told {
+                status: like.status,
+                ..protocol.told(StatusCode::OK, &bytes)
+            })
+        }
         (_, None) => None,
     };
     match told {
@@ -347,7 +355,7 @@ async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static s
 /// Says what a head promises if it promises no events.
 fn not_a_stream(headers: &HeaderMap, way: Way) -> Option<&'static str> {
     let wanted = match way {
-        Way::Same | Way::Messages(_) => "text/event-stream",
+        Way::Same | Way::Messages(_) | Way::Contents(_) => "text/event-stream",
         Way::Other(protocol) => protocol.stream_type(),
     };
     let kind = headers

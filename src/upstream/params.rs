@@ -68,7 +68,7 @@ impl<'a> Rules<'a> {
             return None;
         }
         let (body, found) = without(&call.body, &self.removed)?;
-        let peek = peek::peek(&body).ok()?;
+        let peek = peek::peek(&body).ok()?.on(call.route);
         let call = Call {
             body,
             peek,
@@ -95,7 +95,7 @@ fn without(body: &[u8], paths: &[Cow<'_, str>]) -> Option<(Bytes, Vec<Cow<'stati
                 continue;
             };
             // What the gateway itself reads is not a parameter of the provider's.
-            if rest.is_empty() && !matches!(&*name, "model" | "messages" | "stream") {
+            if rest.is_empty() && !matches!(&*name, "model" | "messages" | "contents" | "stream") {
                 found.push(Cow::Owned(path.to_string()));
                 return;
             }

@@ -3,11 +3,13 @@
 use bytes::{Bytes, BytesMut};
 
 use super::anthropic::same::Restamp;
+use super::gemini;
 use super::openai::stream::Rewriter;
 use super::protocol::{Broken, Decoder};
 use crate::call::chat::Event;
-use crate::call::{Call, Usage};
-use crate::dialect::Encoder;
+use crate::call::{Call, Dialect, Usage};
+use crate::dialect::{self, Encoder};
+use crate::error::Failure;
 
 /// What a stream has said so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum Passage {
     Same(Rewriter),
     /// The caller speaks as the provider does: Anthropic's events.
     Messages(Restamp),
+    /// The caller speaks as the provider does: Gemini's events.
+    Contents(gemini::same::Restamp),
     /// From one dialect to another, through the one form.
     Other(Box<Translation>),
 }
@@ -64,6 +68,7 @@ impl Passage {
         match self {
             Self::Same(rewriter) => rewriter.progress(),
             Self::Messages(restamp) => restamp.progress(),
+            Self::Contents(restamp) => restamp.progress(),
             Self::Other(translation) => translation.progress,
         }
     }
@@ -74,6 +79,7 @@ impl Passage {
         match self {
             Self::Same(rewriter) => rewriter.push(chunk, out),
             Self::Messages(restamp) => restamp.push(chunk, out),
+            Self::Contents(restamp) => restamp.push(chunk, out),
             Self::Other(translation) => {
                 let pushed = translation.decoder.push(chunk, &mut translation.events);
                 translation.write(out);
@@ -98,6 +104,7 @@ impl Passage {
                 }
             }
             Self::Messages(restamp) => restamp.finish(out)?,
+            Self::Contents(restamp) => restamp.finish(out)?,
             Self::Other(translation) => {
                 let finished = translation.decoder.finish(&mut translation.events);
                 translation.write(out);
@@ -107,6 +114,18 @@ impl Passage {
             }
         }
         Ok(())
+    }
+
+    /// Writes an error as the last of a stream that broke.
+    pub fn fail(&mut self, failure: &Failure, out: &mut BytesMut) {
+        match self {
+            Self::Same(_) => dialect::push_error(Dialect::OpenAi, failure, out),
+            Self::Messages(_) => dialect::push_error(Dialect::Anthropic, failure, out),
+            Self::Contents(restamp) => {
+                restamp.fail(&dialect::error_body(Dialect::Gemini, failure), out);
+            }
+            Self::Other(translation) => translation.encoder.fail(failure, out),
+        }
     }
 }
 

@@ -23,9 +23,9 @@ pub use crate::error::Special as Refusal;
 ///
 /// Every method is pure. What a protocol cannot say is an [`Unfit`], never dropped in silence.
 pub trait Protocol: fmt::Debug + Send + Sync {
-    /// The front door's dialect whose bytes this protocol takes as they are, but for the model's
-    /// name and what speaks to the gateway; `None` if there is no such.
-    fn dialect(&self) -> Option<Dialect> {
+    /// The front door's dialect whose bytes this protocol takes as they are for this model, but for
+    /// the model's name and what speaks to the gateway; `None` if there is no such.
+    fn dialect(&self, _model: &str) -> Option<Dialect> {
         None
     }
 

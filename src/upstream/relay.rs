@@ -23,7 +23,6 @@ use super::passage::Passage;
 use super::protocol::Broken;
 use super::{broken_off, fault_of, mock};
 use crate::call::{Call, Ends, OnEnd, StreamEnd, StreamOutcome};
-use crate::dialect;
 use crate::error::{Failure, UpstreamKind};
 
 /// How long a provider may be silent between two chunks, if its whole deadline is not shorter.
@@ -241,7 +240,7 @@ impl Relay {
     /// The last event of a stream that broke, behind what was there before it broke.
     fn fail(&mut self, failure: Failure) -> Bytes {
         let mut out = self.out.split();
-        dialect::push_error(self.call.route.dialect(), &failure, &mut out);
+        self.passage.fail(&failure, &mut out);
         self.state = State::Ended;
         self.end(&StreamOutcome::Failed(failure));
         out.freeze()

@@ -36,11 +36,21 @@ pub enum Route {
     Messages,
     /// Anthropic's `/messages/count_tokens`.
     CountTokens,
+    /// Gemini's `generateContent`.
+    Generate,
+    /// Gemini's `streamGenerateContent`.
+    GenerateStream,
+    /// Gemini's `countTokens`.
+    CountContents,
+    /// Gemini's `embedContent`.
+    EmbedContent,
+    /// Gemini's `batchEmbedContents`.
+    EmbedContents,
 }
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
@@ -49,6 +59,11 @@ impl Route {
         Self::Images,
         Self::Messages,
         Self::CountTokens,
+        Self::Generate,
+        Self::GenerateStream,
+        Self::CountContents,
+        Self::EmbedContent,
+        Self::EmbedContents,
     ];
 
     /// What those speak who ask for it.
@@ -61,15 +76,68 @@ impl Route {
             | Self::Moderations
             | Self::Images => Dialect::OpenAi,
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
+            Self::Generate
+            | Self::GenerateStream
+            | Self::CountContents
+            | Self::EmbedContent
+            | Self::EmbedContents => Dialect::Gemini,
         }
+    }
+
+    /// The model and the method of a path of Gemini's, as it stands behind the version:
+    /// `/models/m:generateContent`, `/tunedModels/m:generateContent`. A model's name may hold slashes
+    /// and colons.
+    pub fn of_gemini(path: &str) -> Option<(&str, Self)> {
+        let (rest, _) = path.rsplit_once(':')?;
+        let model = match rest.strip_prefix("/models/") {
+            Some(model) => model,
+            None => rest
+                .strip_prefix('/')
+                .filter(|_| rest.starts_with("/tunedModels/"))?,
+        };
+        let method = &path[rest.len()..];
+        let known = |route: &Self| route.dialect() == Dialect::Gemini && route.path() == method;
+        let route = Self::ALL.into_iter().find(known)?;
+        let named = !model.is_empty() && !model.starts_with('/') && !model.ends_with('/');
+        named.then_some((model, route))
     }
 
     /// Whether it asks for the next turn of a conversation, or how long that is.
     pub const fn is_chat(self) -> bool {
-        matches!(self, Self::Chat | Self::Messages | Self::CountTokens)
+        matches!(
+            self,
+            Self::Chat
+                | Self::Messages
+                | Self::CountTokens
+                | Self::Generate
+                | Self::GenerateStream
+                | Self::CountContents
+        )
     }
 
-    /// The path below `/v1`.
+    /// Whether a model is asked to say something: answers of no other route have a length of their
+    /// own.
+    pub const fn speaks(self) -> bool {
+        matches!(
+            self,
+            Self::Chat | Self::Completions | Self::Messages | Self::Generate | Self::GenerateStream
+        )
+    }
+
+    /// Whether it asks how long a prompt is, which costs nothing.
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::CountTokens | Self::CountContents)
+    }
+
+    /// Whether it asks for embeddings.
+    pub const fn embeds(self) -> bool {
+        matches!(
+            self,
+            Self::Embeddings | Self::EmbedContent | Self::EmbedContents
+        )
+    }
+
+    /// The path below `/v1`; of Gemini's, what stands behind the model's name.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Chat => "/chat/completions",
@@ -80,6 +148,11 @@ impl Route {
             Self::Images => "/images/generations",
             Self::Messages => "/messages",
             Self::CountTokens => "/messages/count_tokens",
+            Self::Generate => ":generateContent",
+            Self::GenerateStream => ":streamGenerateContent",
+            Self::CountContents => ":countTokens",
+            Self::EmbedContent => ":embedContent",
+            Self::EmbedContents => ":batchEmbedContents",
         }
     }
 
@@ -93,7 +166,10 @@ impl Route {
             Self::Moderations => "amoderation",
             Self::Images => "aimage_generation",
             Self::Messages => "anthropic_messages",
-            Self::CountTokens => "acount_tokens",
+            Self::CountTokens | Self::CountContents => "acount_tokens",
+            Self::Generate => "agenerate_content",
+            Self::GenerateStream => "agenerate_content_stream",
+            Self::EmbedContent | Self::EmbedContents => "aembedding",
         }
     }
 
@@ -101,12 +177,50 @@ impl Route {
     /// itself for something else may do it as well, unless it is sure that it does not.
     pub const fn suits(self, mode: Mode) -> bool {
         match self {
-            Self::Chat | Self::Completions | Self::Messages | Self::CountTokens => {
-                !matches!(mode, Mode::Embedding | Mode::Rerank)
+            Self::Chat
+            | Self::Completions
+            | Self::Messages
+            | Self::CountTokens
+            | Self::Generate
+            | Self::GenerateStream
+            | Self::CountContents => !matches!(mode, Mode::Embedding | Mode::Rerank),
+            Self::Embeddings | Self::EmbedContent | Self::EmbedContents => {
+                !matches!(mode, Mode::Chat | Mode::Rerank)
             }
-            Self::Embeddings => !matches!(mode, Mode::Chat | Mode::Rerank),
             Self::Rerank | Self::Moderations => !matches!(mode, Mode::Chat | Mode::Embedding),
             Self::Images => !matches!(mode, Mode::Embedding | Mode::Rerank),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_geminis_names_model_and_method() {
+        for (path, found) in [
+            ("/models/m:generateContent", Some(("m", Route::Generate))),
+            (
+                "/models/a/b:1:streamGenerateContent",
+                Some(("a/b:1", Route::GenerateStream)),
+            ),
+            (
+                "/tunedModels/m:countTokens",
+                Some(("tunedModels/m", Route::CountContents)),
+            ),
+            ("/models/m:embedContent", Some(("m", Route::EmbedContent))),
+            (
+                "/models/m:batchEmbedContents",
+                Some(("m", Route::EmbedContents)),
+            ),
+            ("/models/llama3:latest", None),
+            ("/models/:generateContent", None),
+            ("/tunedModels/:generateContent", None),
+            ("/engines/m:generateContent", None),
+            ("/models/m/chat/completions", None),
+        ] {
+            assert_eq!(Route::of_gemini(path), found, "{path}");
         }
     }
 }

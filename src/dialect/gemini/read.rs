@@ -144,7 +144,7 @@ fn turn(content: Content, calls: &mut Calls, messages: &mut Vec<Message>) {
 }
 
 fn piece(part: gemini::Part, calls: &mut Calls) -> Option<Part> {
-    let signature = part.thought_signature;
+    let signature = part.thought_signature.map(base64);
     if let Some(call) = part.function_call {
         return Some(Part::Call(ToolCall {
             id: calls.made(&call.name, call.id),
@@ -162,7 +162,7 @@ fn piece(part: gemini::Part, calls: &mut Calls) -> Option<Part> {
         .and_then(detail);
     if let Some(blob) = part.inline_data {
         let media = Media {
-            source: Source::Base64(blob.data),
+            source: Source::Base64(base64(blob.data)),
             mime: Some(blob.mime_type).filter(|mime| !mime.is_empty()),
             name: get(&blob.rest, "displayName").cloned().and_then(word),
             detail,
@@ -199,6 +199,18 @@ fn piece(part: gemini::Part, calls: &mut Calls) -> Option<Part> {
         dialect: Dialect::Gemini,
         value: Value::Object(part.rest),
     })
+}
+
+/// Bytes in the usual alphabet of base64, padded. Google's parser takes either alphabet, and its
+/// Python client writes that for URLs; other providers know the usual one alone.
+pub(super) fn base64(mut text: String) -> String {
+    if text.contains(['-', '_']) {
+        text = text.replace('-', "+").replace('_', "/");
+    }
+    while text.len() % 4 != 0 {
+        text.push('=');
+    }
+    text
 }
 
 fn detail(level: &str) -> Option<String> {

@@ -466,3 +466,10 @@ fn embeddings_are_read_and_written_alone_and_in_batches() {
         br#"{"embedding":{"values":[1]}}"#
     );
 }
+
+#[test]
+fn bytes_are_in_the_usual_alphabet_whatever_they_came_in() {
+    for (given, expected) in [("_-8", "/+8="), ("/+8=", "/+8="), ("YQ", "YQ==")] {
+        assert_eq!(read::base64(given.to_owned()), expected);
+    }
+}

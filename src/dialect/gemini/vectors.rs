@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::read::{fault, parse};
+use super::read::{base64, fault, parse};
 use crate::call::vectors::{EmbedAnswer, EmbedInput, EmbedRequest, Vector};
+use crate::dialect::vectors::{decoded, push_floats};
 use crate::error::Failure;
 use crate::wire::gemini::{Content, take};
 
@@ -66,7 +67,8 @@ fn input(content: Content) -> Result<EmbedInput, Failure> {
             (None, Some(blob)) if only => {
                 return Ok(EmbedInput::Image(format!(
                     "data:{};base64,{}",
-                    blob.mime_type, blob.data
+                    blob.mime_type,
+                    base64(blob.data)
                 )));
             }
             _ => {
@@ -80,8 +82,8 @@ fn input(content: Content) -> Result<EmbedInput, Failure> {
     Ok(EmbedInput::Text(words))
 }
 
-/// Writes embeddings, or the only one if there `is_one`. `None` if they are not lists of numbers,
-/// which nobody asked for.
+/// Writes embeddings, or the only one if there `is_one`. `None` if one of them is not what it says it
+/// is.
 pub fn write(answer: &EmbedAnswer, is_one: bool) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     out.extend_from_slice(if is_one {
@@ -96,8 +98,8 @@ pub fn write(answer: &EmbedAnswer, is_one: bool) -> Option<Vec<u8>> {
         out.extend_from_slice(b"{\"values\":");
         match vector {
             Vector::Json(text) => out.extend_from_slice(text.as_bytes()),
-            Vector::Floats(numbers) => serde_json::to_writer(&mut out, numbers).ok()?,
-            Vector::Base64(_) => return None,
+            Vector::Floats(numbers) => push_floats(&mut out, numbers)?,
+            Vector::Base64(data) => push_floats(&mut out, &decoded(data)?)?,
         }
         out.push(b'}');
     }

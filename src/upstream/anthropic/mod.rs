@@ -37,7 +37,7 @@ pub(crate) const JSON_TOOL: &str = "json_tool_call";
 pub struct Anthropic;
 
 impl Protocol for Anthropic {
-    fn dialect(&self) -> Option<Dialect> {
+    fn dialect(&self, _: &str) -> Option<Dialect> {
         Some(Dialect::Anthropic)
     }
 

@@ -21,7 +21,7 @@ use crate::call::{Dialect, Usage, chat as form};
 pub struct Cohere;
 
 impl Protocol for Cohere {
-    fn dialect(&self) -> Option<Dialect> {
+    fn dialect(&self, _: &str) -> Option<Dialect> {
         Some(Dialect::Cohere)
     }
 

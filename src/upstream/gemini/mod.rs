@@ -18,17 +18,21 @@ mod media;
 mod model;
 mod request;
 mod response;
+pub(super) mod same;
 mod schema;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod told;
 
+use bytes::Bytes;
 use http::StatusCode;
+use serde_json::{Map, Value};
+use smallvec::SmallVec;
 
-use crate::call::Dialect;
 use crate::call::chat;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest};
+use crate::call::{Call, Dialect};
 use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
 
 /// Where the model runs, and what differs there.
@@ -79,7 +83,7 @@ fn method(task: Task) -> Option<&'static str> {
 }
 
 impl Protocol for Gemini {
-    fn dialect(&self) -> Option<Dialect> {
+    fn dialect(&self, _: &str) -> Option<Dialect> {
         Some(Dialect::Gemini)
     }
 
@@ -122,6 +126,10 @@ impl Protocol for Gemini {
 }
 
 impl Protocol for OnVertex {
+    fn dialect(&self, _: &str) -> Option<Dialect> {
+        Some(Dialect::Gemini)
+    }
+
     fn path(&self, task: Task, model: &str) -> Option<String> {
         let method = match task {
             Task::Embed => "predict",
@@ -165,6 +173,24 @@ impl Protocol for OnVertex {
     fn told(&self, status: StatusCode, body: &[u8]) -> Told {
         told::told(Some(status), body)
     }
+}
+
+/// Path and body of a request of Gemini's callers that goes as it is, but for the model's name and
+/// what speaks to the gateway. `defaults` is a request with what the file gives. `None` if it has to
+/// be translated.
+pub(super) fn as_it_is(
+    on_vertex: bool,
+    call: &Call,
+    model: &str,
+    defaults: Map<String, Value>,
+) -> Option<(String, SmallVec<[Bytes; 4]>)> {
+    let flavour = if on_vertex {
+        Flavour::Vertex
+    } else {
+        Flavour::Api
+    };
+    let path = same::path(flavour, call, model)?;
+    Some((path, same::body(flavour, call, model, defaults)))
 }
 
 /// Reads a stream of either.

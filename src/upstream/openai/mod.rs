@@ -6,6 +6,7 @@
 //! callers who speak another, [`chat`] translates.
 
 pub mod chat;
+mod embed;
 pub mod request;
 pub mod response;
 pub mod stream;

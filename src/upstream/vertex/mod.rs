@@ -8,6 +8,7 @@ use http::StatusCode;
 
 use super::anthropic::{self, Anthropic};
 use super::gemini::{self, OnVertex};
+use crate::call::Dialect;
 use crate::call::chat;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest};
 use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
@@ -22,6 +23,10 @@ fn is_claude(model: &str) -> bool {
 }
 
 impl Protocol for Vertex {
+    fn dialect(&self, model: &str) -> Option<Dialect> {
+        (!is_claude(model)).then_some(Dialect::Gemini)
+    }
+
     fn path(&self, task: Task, model: &str) -> Option<String> {
         if !is_claude(model) {
             return OnVertex.path(task, model);

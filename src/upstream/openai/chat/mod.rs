@@ -1,4 +1,4 @@
-//! OpenAI's chat completions for callers who speak another dialect.
+//! OpenAI's chat completions, and its embeddings, for callers who speak another dialect.
 //!
 //! Sources: OpenAI's API reference, "Chat completions" and "Streaming", and its guide to reasoning
 //! models; `DeepSeek`'s, Mistral's and Perplexity's API references for what they add.
@@ -15,6 +15,7 @@ mod tests;
 
 use http::StatusCode;
 
+use crate::call::vectors::{EmbedAnswer, EmbedRequest};
 use crate::call::{Dialect, chat};
 use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
 
@@ -23,7 +24,7 @@ use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unrea
 pub struct OpenAi;
 
 impl Protocol for OpenAi {
-    fn dialect(&self) -> Option<Dialect> {
+    fn dialect(&self, _: &str) -> Option<Dialect> {
         Some(Dialect::OpenAi)
     }
 
@@ -45,6 +46,19 @@ impl Protocol for OpenAi {
 
     fn decoder(&self, _ask: &Ask<'_>) -> Box<dyn Decoder> {
         Box::new(decoder::Chunks::default())
+    }
+
+    fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
+        super::embed::write(ask, embed)
+    }
+
+    fn read_embed(
+        &self,
+        _ask: &Ask<'_>,
+        body: &[u8],
+        asked: usize,
+    ) -> Result<EmbedAnswer, Unreadable> {
+        super::embed::read(body, asked)
     }
 
     fn told(&self, _status: StatusCode, body: &[u8]) -> Told {

@@ -2,7 +2,7 @@
 
 use super::anthropic::Anthropic;
 use super::api::{Api, Asked};
-use super::gemini::{Gemini, body};
+use super::gemini::{Gemini, body, count_on_vertex, plain};
 use super::reply::Reply;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -38,7 +38,10 @@ impl Api for Vertex {
 
     fn check(&self, asked: &Asked<'_>) -> (Value, Vec<String>) {
         let (maker, model, method) = parts(asked.path).unwrap_or_default();
-        let (value, mut wrong) = super::check::strict(asked.body);
+        let (mut value, mut wrong) = super::check::strict(asked.body);
+        if maker == "google" {
+            value = plain(&value, method);
+        }
         if self.credential(asked.headers).is_none() {
             wrong.push("no bearer token".into());
         }
@@ -50,7 +53,17 @@ impl Api for Vertex {
                     }
                 }
             }
-            ("google", _) => wrong.extend(body(&value, model, method)),
+            ("google", _) => {
+                wrong.extend(match method {
+                    "countTokens" => count_on_vertex(&value),
+                    _ => body(&value, model, method),
+                });
+                for content in value["contents"].as_array().into_iter().flatten() {
+                    if !matches!(content["role"].as_str(), Some("user" | "model")) {
+                        wrong.push("Please use a valid role: user, model.".into());
+                    }
+                }
+            }
             ("anthropic", "rawPredict" | "streamRawPredict") => {
                 if value["anthropic_version"] != "vertex-2023-10-16" {
                     wrong.push("anthropic_version is not vertex-2023-10-16".into());

@@ -103,6 +103,8 @@ fn parts(request: &Value, model: &str) -> Vec<Value> {
     }
     let text = if config["responseJsonSchema"].is_object() {
         sample(&config["responseJsonSchema"]).to_string()
+    } else if config["responseSchema"].is_object() {
+        sample(&lower(&config["responseSchema"])).to_string()
     } else if config["responseMimeType"] == "application/json" {
         json!({"answer": 42}).to_string()
     } else {
@@ -114,6 +116,24 @@ fn parts(request: &Value, model: &str) -> Vec<Value> {
         parts.push(json!({"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}));
     }
     parts
+}
+
+/// A schema of `OpenAPI`, whose types Google writes in capitals, with the names of JSON Schema.
+fn lower(schema: &Value) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let lowered = members.iter().map(|(name, value)| {
+                let value = match value.as_str().filter(|_| name == "type") {
+                    Some(word) => word.to_lowercase().into(),
+                    None => lower(value),
+                };
+                (name.clone(), value)
+            });
+            Value::Object(lowered.collect())
+        }
+        Value::Array(items) => items.iter().map(lower).collect(),
+        other => other.clone(),
+    }
 }
 
 /// What was said, back again, so that a test sees both ways at once.

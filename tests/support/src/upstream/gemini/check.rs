@@ -1,7 +1,19 @@
 //! What Google refuses beyond names and types.
 
-use super::shape::{self, BATCH, COUNT, EMBED, GENERATE};
+use super::shape::{self, BATCH, COUNT, COUNT_ON_VERTEX, EMBED, GENERATE};
 use serde_json::Value;
+
+/// A request as Google's parser reads it.
+pub(in super::super) fn plain(body: &Value, method: &str) -> Value {
+    shape::of(method).map_or_else(|| body.clone(), |kind| shape::plain(body, kind))
+}
+
+/// What is wrong with a request that Vertex AI is to count.
+pub(in super::super) fn count_on_vertex(body: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    shape::check(body, &COUNT_ON_VERTEX, "request", &mut wrong);
+    wrong
+}
 
 /// What is wrong with a request.
 pub(in super::super) fn body(body: &Value, model: &str, method: &str) -> Vec<String> {

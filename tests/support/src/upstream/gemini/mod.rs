@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-pub(super) use check::body;
+pub(super) use check::{body, count_on_vertex, plain};
 
 /// The Gemini API.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ impl Api for Gemini {
             wrong.push("the header authorization is not for this API".into());
         }
         let (model, method) = parts(asked.path).unwrap_or_default();
+        let body = plain(&body, method);
         if body.is_object() {
             wrong.extend(check::body(&body, model, method));
         }

@@ -178,10 +178,29 @@ pub(super) static GENERATE: Kind = Object(&[
     ("serviceTier", Enum(&["standard", "flex", "priority"])),
     ("store", Bool),
 ]);
+/// What a method takes.
+pub(super) fn of(method: &str) -> Option<&'static Kind> {
+    match method {
+        "generateContent" | "streamGenerateContent" => Some(&GENERATE),
+        "countTokens" => Some(&COUNT),
+        "embedContent" => Some(&EMBED),
+        "batchEmbedContents" => Some(&BATCH),
+        _ => None,
+    }
+}
+
 /// What `countTokens` takes.
 pub(super) static COUNT: Kind = Object(&[
     ("contents", List(&CONTENT)),
     ("generateContentRequest", Later(|| &GENERATE)),
+]);
+/// What `countTokens` takes on Vertex AI.
+pub(super) static COUNT_ON_VERTEX: Kind = Object(&[
+    ("model", Text),
+    ("contents", List(&CONTENT)),
+    ("systemInstruction", Later(|| &CONTENT)),
+    ("tools", List(&TOOL)),
+    ("generationConfig", Later(|| &GENERATION)),
 ]);
 /// What `embedContent` takes.
 pub(super) static EMBED: Kind = Object(&[
@@ -193,6 +212,43 @@ pub(super) static EMBED: Kind = Object(&[
 ]);
 /// What `batchEmbedContents` takes.
 pub(super) static BATCH: Kind = Object(&[("requests", List(&EMBED))]);
+
+/// A value as Google's parser reads it: names in snake case as those in camel case, a lone value as a
+/// list of one, and bytes in either alphabet of base64.
+pub(super) fn plain(value: &Value, kind: &Kind) -> Value {
+    match (kind, value) {
+        (Later(kind), value) => plain(value, kind()),
+        (Object(fields), Value::Object(members)) => {
+            let read = members.iter().map(|(name, value)| {
+                match fields.iter().find(|(known, _)| *known == camel(name)) {
+                    Some((known, kind)) => ((*known).to_owned(), plain(value, kind)),
+                    None => (name.clone(), value.clone()),
+                }
+            });
+            Value::Object(read.collect())
+        }
+        (List(kind), Value::Array(items)) => items.iter().map(|item| plain(item, kind)).collect(),
+        (List(kind), Value::Object(_)) => Value::Array(vec![plain(value, kind)]),
+        (Map(kind), Value::Object(members)) => {
+            let read = members.iter();
+            Value::Object(
+                read.map(|(name, value)| (name.clone(), plain(value, kind)))
+                    .collect(),
+            )
+        }
+        (Bytes, Value::String(text)) => text.replace('-', "+").replace('_', "/").into(),
+        (_, value) => value.clone(),
+    }
+}
+
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let (letter, rest) = word.split_at(word.len().min(1));
+        name + &letter.to_uppercase() + rest
+    })
+}
 
 /// What in a value is not of a type, with where it stands.
 pub(super) fn check(value: &Value, kind: &Kind, at: &str, wrong: &mut Vec<String>) {
