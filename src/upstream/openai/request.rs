@@ -1,7 +1,7 @@
 //! The request as the provider gets it.
 
 use bytes::Bytes;
-use pointsman_routes::table::{Deployment, Protocol};
+use pointsman_routes::table::{Deployment, Protocol, Text};
 use smallvec::SmallVec;
 
 use crate::call::peek::Class;
@@ -50,17 +50,19 @@ pub(crate) fn body(
     for (ours, theirs) in deployment.provider.renames.iter() {
         rename(call, ours, theirs, &mut splice);
     }
-    let cut = call.tab.most_output().filter(|_| {
-        matches!(
-            call.route,
-            Route::Chat | Route::Completions | Route::Messages
-        )
-    });
+    let cut = call.tab.most_output().filter(|_| call.route.speaks());
     if let Some(most) = cut {
         cut_output(call, deployment, most, &mut splice);
     }
     if !deployment.defaults.is_empty() && call.route != Route::CountTokens {
-        add_defaults(text, deployment, cut.is_some(), &mut splice);
+        let mut missing = deployment.defaults.iter().collect::<Vec<_>>();
+        if cut.is_some() {
+            missing.retain(|(name, _)| BOUNDS.iter().all(|bound| **name != *bound.name()));
+        }
+        if messages && is_without_sampling(call) {
+            missing.retain(|(name, _)| !SAMPLING.contains(&&**name));
+        }
+        add_defaults(text, missing, &mut splice);
     }
     splice.apply(text, peek.open, peek.empty)
 }
@@ -152,13 +154,18 @@ fn cut_output(call: &Call, deployment: &Deployment, most: u64, splice: &mut Spli
     splice.insert(&named(name, shown.as_bytes()));
 }
 
-/// Request fields that the file gives, where the caller gave none. With `bounded` the length of the
-/// answer has been given already.
-fn add_defaults(text: &[u8], deployment: &Deployment, bounded: bool, splice: &mut Splice) {
-    let mut missing: Vec<_> = deployment.defaults.iter().collect();
-    if bounded {
-        missing.retain(|(name, _)| BOUNDS.iter().all(|bound| **name != *bound.name()));
-    }
+/// What Anthropic refuses from its version 2026-10-21 on, whatever the model.
+const SAMPLING: [&str; 3] = ["temperature", "top_p", "top_k"];
+
+/// Whether the caller speaks a version of Anthropic's dialect that has none of [`SAMPLING`].
+fn is_without_sampling(call: &Call) -> bool {
+    let mut passed = call.passed.iter();
+    let version = passed.find(|(name, _)| name == "anthropic-version");
+    version.is_some_and(|(_, version)| version.as_bytes() >= &b"2026-10-21"[..])
+}
+
+/// Request fields that the file gives, where the caller gave none.
+fn add_defaults(text: &[u8], mut missing: Vec<&(Text, Text)>, splice: &mut Splice) {
     let walked = json::members(text, |member| {
         let literal = &text[member.start..member.name_end];
         if let Some(name) = json::string(literal) {
@@ -220,6 +227,23 @@ mod tests {
         assert_eq!(head.uri, "https://api.openai.com/v1/chat/completions");
         assert_eq!(head.headers["authorization"], "Bearer sk-secret");
         assert!(head.headers["authorization"].is_sensitive());
+    }
+
+    #[test]
+    fn sampling_of_the_file_is_left_out_where_anthropic_has_none() {
+        let config = one("anthropic/claude-x", "    temperature: 0.5\n    seed: 1\n");
+        let sent = |version| {
+            let body = r#"{"model":"public","messages":[]}"#;
+            let mut attempt = attempt(&config, Route::Messages, body);
+            let name = http::HeaderName::from_static("anthropic-version");
+            let call = std::sync::Arc::get_mut(&mut attempt.call).unwrap();
+            call.passed = vec![(name, http::HeaderValue::from_static(version))];
+            read(prepare(&attempt, "claude-x").unwrap().request.into_body())
+        };
+        let has = |sent: Vec<u8>, name| String::from_utf8(sent).unwrap().contains(name);
+        assert!(has(sent("2023-06-01"), "temperature"));
+        assert!(!has(sent("2026-10-21"), "temperature"));
+        assert!(has(sent("2026-10-21"), "seed"));
     }
 
     #[test]

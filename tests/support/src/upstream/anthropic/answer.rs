@@ -99,6 +99,9 @@ fn says(request: &Value, last: &Value) -> Vec<Value> {
 
 /// What was said, back again, so that a test sees both ways at once.
 fn heard(message: &Value) -> String {
+    if let Some(text) = message["content"].as_str() {
+        return format!("You said: {text}");
+    }
     let blocks = message["content"].as_array().map_or(&[][..], Vec::as_slice);
     let of = |kind: &str| blocks.iter().filter(|block| block["type"] == kind).count();
     match blocks {

@@ -32,8 +32,19 @@ impl Api for Anthropic {
             let value: Option<&http::HeaderValue> = asked.headers.get(name);
             value.and_then(|value| value.to_str().ok())
         };
-        if header("anthropic-version") != Some("2023-06-01") {
-            wrong.push("the header anthropic-version is not 2023-06-01".into());
+        match header("anthropic-version") {
+            Some("2023-06-01") => {}
+            // Anthropic's guide to that version: these parameters are gone.
+            Some("2026-10-21") => {
+                for name in ["temperature", "top_p", "top_k"] {
+                    if body.get(name).is_some() {
+                        wrong.push(format!("{name}: Extra inputs are not permitted"));
+                    }
+                }
+            }
+            other => wrong.push(format!(
+                "no version {other:?} in the header anthropic-version"
+            )),
         }
         if header("authorization").is_some() {
             wrong.push("the header authorization is not for this API".into());
