@@ -1,4 +1,4 @@
-//! OpenAI's own SDKs, from their registries, through the gateway to the fake upstream.
+//! The SDKs that people use, from their registries, through the gateway to the fake upstream.
 //!
 //! The first run installs them, pinned, in the build's folder for temporary files; later runs find
 //! them there.
@@ -12,6 +12,7 @@ use support::install::{install_once, run};
 use support::scene::{MASTER_KEY, Scene, UPSTREAM_KEY};
 use support::{Gateway, Upstream};
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 /// Where a language's SDK is installed.
 fn installed(language: &str, pins: &str) -> PathBuf {
@@ -74,19 +75,21 @@ fn sources(language: &str) -> PathBuf {
         .join(language)
 }
 
-#[tokio::test]
-async fn the_python_sdk_works_through_the_gateway() {
-    const INSTALL: &str = "apt-get install -y python3 python3-venv";
-    let sources = sources("python");
-    let pins = fs::read_to_string(sources.join("requirements.txt")).unwrap();
-    let folder = installed("python", &pins);
+/// The Python that has the SDKs, installed once for all tests.
+async fn python() -> &'static Path {
+    static PYTHON: OnceCell<PathBuf> = OnceCell::const_new();
+    PYTHON.get_or_init(install_python).await
+}
+
+const INSTALL_PYTHON: &str = "apt-get install -y python3 python3-venv";
+
+async fn install_python() -> PathBuf {
+    let pins = sources("python").join("requirements.txt");
+    let folder = installed("python", &fs::read_to_string(&pins).unwrap());
     let python = folder.join("bin/python");
     install_once(&folder, async |folder: &Path| {
-        run(
-            Command::new("python3").args(["-m", "venv"]).arg(folder),
-            INSTALL,
-        )
-        .await;
+        let mut venv = Command::new("python3");
+        run(venv.args(["-m", "venv"]).arg(folder), INSTALL_PYTHON).await;
         let pip = [
             "-m",
             "pip",
@@ -95,33 +98,31 @@ async fn the_python_sdk_works_through_the_gateway() {
             "--disable-pip-version-check",
             "-r",
         ];
-        run(
-            Command::new(&python)
-                .args(pip)
-                .arg(sources.join("requirements.txt")),
-            INSTALL,
-        )
-        .await;
+        run(Command::new(&python).args(pip).arg(&pins), INSTALL_PYTHON).await;
     })
     .await;
-    let scene = scene().await;
-    let mut tests = Command::new(&python);
-    tests
-        .args(["-m", "unittest", "-v", "test_openai"])
-        .current_dir(&sources);
-    tests.env("PYTHONDONTWRITEBYTECODE", "1");
-    run(
-        with_ends(&mut tests, &scene.gateway, &scene.upstream),
-        INSTALL,
-    )
-    .await;
-    assert!(scene.upstream.seen().len() > 50);
-    assert!(!scene.gateway.log().contains(UPSTREAM_KEY));
+    python
 }
 
-#[tokio::test]
-async fn the_node_sdk_works_through_the_gateway() {
-    const INSTALL: &str = "apt-get install -y nodejs npm";
+/// Runs a script of Python's.
+async fn run_python(script: &str, gateway: &Gateway, upstream: &Upstream) {
+    let mut tests = Command::new(python().await);
+    tests
+        .args(["-m", "unittest", "-v", script])
+        .current_dir(sources("python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    run(with_ends(&mut tests, gateway, upstream), INSTALL_PYTHON).await;
+}
+
+const INSTALL_NODE: &str = "apt-get install -y nodejs npm";
+
+/// The folder that has the SDKs for Node, installed once for all tests.
+async fn node() -> &'static Path {
+    static NODE: OnceCell<PathBuf> = OnceCell::const_new();
+    NODE.get_or_init(install_node).await
+}
+
+async fn install_node() -> PathBuf {
     let sources = sources("node");
     let pins = fs::read_to_string(sources.join("package-lock.json")).unwrap();
     let folder = installed("node", &pins);
@@ -130,24 +131,110 @@ async fn the_node_sdk_works_through_the_gateway() {
             fs::copy(sources.join(name), folder.join(name)).unwrap();
         }
         let npm = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-        run(Command::new("npm").args(npm).current_dir(folder), INSTALL).await;
+        let mut install = Command::new("npm");
+        run(install.args(npm).current_dir(folder), INSTALL_NODE).await;
     })
     .await;
+    fs::copy(sources.join("ends.mjs"), folder.join("ends.mjs")).unwrap();
+    folder
+}
+
+/// Runs a script of Node's.
+async fn run_node(script: &str, gateway: &Gateway, upstream: &Upstream) {
+    let folder = node().await;
     // A module finds its packages beside itself.
-    fs::copy(
-        sources.join("openai.test.mjs"),
-        folder.join("openai.test.mjs"),
-    )
-    .unwrap();
-    let scene = scene().await;
+    fs::copy(sources("node").join(script), folder.join(script)).unwrap();
     let mut tests = Command::new("node");
-    tests
-        .args(["--test", "openai.test.mjs"])
-        .current_dir(&folder);
-    run(
-        with_ends(&mut tests, &scene.gateway, &scene.upstream),
-        INSTALL,
-    )
-    .await;
+    tests.args(["--test", script]).current_dir(folder);
+    run(with_ends(&mut tests, gateway, upstream), INSTALL_NODE).await;
+}
+
+#[tokio::test]
+async fn the_python_sdk_works_through_the_gateway() {
+    let scene = scene().await;
+    run_python("test_openai", &scene.gateway, &scene.upstream).await;
+    assert!(scene.upstream.seen().len() > 50);
+    assert!(!scene.gateway.log().contains(UPSTREAM_KEY));
+}
+
+#[tokio::test]
+async fn the_node_sdk_works_through_the_gateway() {
+    let scene = scene().await;
+    run_node("openai.test.mjs", &scene.gateway, &scene.upstream).await;
     assert!(scene.upstream.seen().len() > 15);
+}
+
+/// One model group for each kind of upstream, and some for embeddings.
+async fn every_upstream() -> Scene {
+    let upstream = Upstream::start().await;
+    let (root, v1) = (upstream.url(""), upstream.url("/v1"));
+    let groups = [
+        ("openai", "openai/gpt-4o-mini", &v1, ""),
+        ("anthropic", "anthropic/claude-sonnet-4-5", &root, ""),
+        ("gemini", "gemini/gemini-2.5-flash", &root, ""),
+        (
+            "vertex",
+            "vertex_ai/gemini-2.5-pro",
+            &root,
+            "vertex_project: p\n      vertex_location: europe-west6",
+        ),
+        (
+            "bedrock",
+            "bedrock/anthropic.claude-opus-4-6-v1",
+            &root,
+            "aws_region_name: eu-west-1",
+        ),
+        ("cohere", "cohere/command-a-vision-07-2025", &root, ""),
+        ("ollama", "ollama/llama3.2-vision", &root, ""),
+        ("vectors", "openai/text-embedding-3-small", &v1, ""),
+        ("own-vectors", "gemini/gemini-embedding-001", &root, ""),
+        ("cohere-vectors", "cohere/embed-v4.0", &root, ""),
+        ("ranking", "cohere/rerank-v3.5", &root, ""),
+    ];
+    let mut config = String::from("model_list:\n");
+    for (name, model, base, more) in groups {
+        config += &format!(
+            "  - model_name: {name}
+    litellm_params:
+      model: {model}
+      api_base: {base}
+      api_key: os.environ/TEST_UPSTREAM_KEY
+      {more}
+"
+        );
+    }
+    config += "router_settings:
+  num_retries: 0
+  disable_cooldowns: true
+general_settings:
+  master_key: os.environ/TEST_MASTER_KEY
+";
+    Scene::between(upstream, gateway!(), &config).await
+}
+
+#[tokio::test]
+async fn every_python_sdk_reaches_every_upstream() {
+    let scene = every_upstream().await;
+    run_python("test_matrix", &scene.gateway, &scene.upstream).await;
+    assert!(scene.upstream.seen().len() > 300);
+    assert!(!scene.gateway.log().contains(UPSTREAM_KEY));
+}
+
+#[tokio::test]
+async fn what_anthropics_sdk_can_beside_that_works() {
+    let scene = every_upstream().await;
+    run_python("test_anthropic", &scene.gateway, &scene.upstream).await;
+}
+
+#[tokio::test]
+async fn what_googles_sdk_can_beside_that_works() {
+    let scene = every_upstream().await;
+    run_python("test_google", &scene.gateway, &scene.upstream).await;
+}
+
+#[tokio::test]
+async fn every_node_sdk_reaches_every_upstream() {
+    let scene = every_upstream().await;
+    run_node("matrix.test.mjs", &scene.gateway, &scene.upstream).await;
+    assert!(scene.upstream.seen().len() > 200);
 }

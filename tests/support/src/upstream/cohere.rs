@@ -246,7 +246,13 @@ fn said(body: &Value) -> (Option<&str>, String) {
     let answered = messages.last().is_some_and(|last| last["role"] == "tool");
     let function = body["tools"][0]["function"]["name"].as_str();
     let called = function.filter(|_| !answered && body["tool_choice"] != "NONE");
-    (called, format!("Heard {} messages.", messages.len()))
+    let schema = &body["response_format"]["json_schema"];
+    let text = if schema.is_object() {
+        super::answer::sample(schema).to_string()
+    } else {
+        format!("Heard {} messages.", messages.len())
+    };
+    (called, text)
 }
 
 fn usage() -> Value {
