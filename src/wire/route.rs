@@ -161,7 +161,7 @@ impl Route {
         match self {
             Self::Chat => "acompletion",
             Self::Completions => "atext_completion",
-            Self::Embeddings => "aembedding",
+            Self::Embeddings | Self::EmbedContent | Self::EmbedContents => "aembedding",
             Self::Rerank => "arerank",
             Self::Moderations => "amoderation",
             Self::Images => "aimage_generation",
@@ -169,7 +169,6 @@ impl Route {
             Self::CountTokens | Self::CountContents => "acount_tokens",
             Self::Generate => "agenerate_content",
             Self::GenerateStream => "agenerate_content_stream",
-            Self::EmbedContent | Self::EmbedContents => "aembedding",
         }
     }
 
