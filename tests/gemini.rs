@@ -115,7 +115,7 @@ async fn every_provider_answers_in_geminis_form() {
         assert_eq!(candidate["finishReason"], "STOP", "{model}");
         assert_eq!(candidate["content"]["role"], "model", "{model}");
         assert_eq!(body["modelVersion"], version);
-        assert!(words(&[body.clone()]).len() > 5);
+        assert!(words(std::slice::from_ref(&body)).len() > 5);
         assert!(body["usageMetadata"]["totalTokenCount"].as_u64().unwrap() > 0);
         assert!(answer.headers.contains_key("x-litellm-response-cost"));
     }

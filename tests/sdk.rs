@@ -191,9 +191,8 @@ async fn every_upstream() -> Scene {
         ("cohere-vectors", "cohere/embed-v4.0", &root, ""),
         ("ranking", "cohere/rerank-v3.5", &root, ""),
     ];
-    let mut config = String::from("model_list:\n");
-    for (name, model, base, more) in groups {
-        config += &format!(
+    let entries = groups.map(|(name, model, base, more)| {
+        format!(
             "  - model_name: {name}
     litellm_params:
       model: {model}
@@ -201,14 +200,18 @@ async fn every_upstream() -> Scene {
       api_key: os.environ/TEST_UPSTREAM_KEY
       {more}
 "
-        );
-    }
-    config += "router_settings:
+        )
+    });
+    let config = format!(
+        "model_list:
+{}router_settings:
   num_retries: 0
   disable_cooldowns: true
 general_settings:
   master_key: os.environ/TEST_MASTER_KEY
-";
+",
+        entries.concat()
+    );
     Scene::between(upstream, gateway!(), &config).await
 }
 

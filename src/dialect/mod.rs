@@ -94,7 +94,7 @@ pub enum Encoder {
     /// Events of a message.
     Anthropic(anthropic::Encoder),
     /// Answers of Gemini's that each hold what is new.
-    Gemini(gemini::Encoder),
+    Gemini(Box<gemini::Encoder>),
 }
 
 impl Encoder {
@@ -105,7 +105,8 @@ impl Encoder {
             Dialect::Anthropic => Self::Anthropic(anthropic::Encoder::new(call)),
             Dialect::Gemini => {
                 let (model, id) = (call.name().to_owned(), id(call).to_owned());
-                Self::Gemini(gemini::Encoder::new(model, id, call.as_list))
+                let encoder = gemini::Encoder::new(model, id, call.as_list);
+                Self::Gemini(Box::new(encoder))
             }
             _ => Self::OpenAi(openai::Encoder::new(call, created, usage)),
         }

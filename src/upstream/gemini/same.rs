@@ -504,7 +504,7 @@ mod tests {
         );
         assert_eq!(
             sent(r#"{"contents":[],"generationConfig":{}}"#, Some(4)),
-            r#"{"safetySettings":[],"contents":[],"generationConfig":{"maxOutputTokens":4,"temperature":0.5,"topK":3}}"#
+            r#"{"safetySettings":[],"contents":[],"generationConfig":{"temperature":0.5,"topK":3,"maxOutputTokens":4}}"#
         );
         assert_eq!(
             sent(r#"{"contents":[],"generationConfig":null}"#, None),
