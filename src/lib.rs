@@ -28,6 +28,8 @@ pub mod import;
 
 pub mod live;
 
+pub mod models;
+
 pub mod account;
 
 pub mod error;

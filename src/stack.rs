@@ -38,6 +38,7 @@ use crate::ingress::pass::PassDoor;
 use crate::ingress::respond::Responder;
 use crate::ingress::{gemini, openai};
 use crate::live::Handle;
+use crate::models::Models;
 use crate::reliable::Reliable;
 use crate::routing::{Router, Routing};
 use crate::spend::report::Reporter;
@@ -51,6 +52,8 @@ pub struct Gateway {
     pub live: Handle,
     /// Where keys and spend are kept, if they are.
     pub store: Option<Store>,
+    /// The models that are added at run time, if they can be.
+    pub models: Option<Models>,
     /// Who may ask.
     pub access: access::Access,
     /// Who asks the deployments.
@@ -350,7 +353,11 @@ impl Doors {
         );
         let client = gateway.upstream.client().clone();
         let pass_door = PassDoor::new(gateway.live.clone(), client, reporter);
-        let api = Api::new(gateway.live.clone(), gateway.store.clone());
+        let api = Api::new(
+            gateway.live.clone(),
+            gateway.store.clone(),
+            gateway.models.clone(),
+        );
         Self(Arc::new(Rooms {
             gateway,
             front_door,

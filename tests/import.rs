@@ -76,7 +76,10 @@ impl Move {
 
     fn setup(&self) -> Setup {
         let data = self.folder.path().join("data");
-        let setup = keyed(gateway!()).env("POINTSMAN_DATA_DIR", data.to_str().unwrap());
+        let setup = keyed(gateway!())
+            .env("POINTSMAN_DATA_DIR", data.to_str().unwrap())
+            .env("LITELLM_SALT_KEY", "sk-salt-1234")
+            .env("STORE_MODEL_IN_DB", "True");
         match &self.ours {
             Some(url) => setup.env("DATABASE_URL", url),
             None => setup,
@@ -120,8 +123,13 @@ async fn get(client: &Client, path: &str) -> Value {
 }
 
 async fn chat(gateway: &Gateway, key: &str) -> u16 {
-    let client = gateway.client().key(key);
-    client.post(CHAT, &saying("hi")).await.status
+    ask(gateway, key, "chat").await
+}
+
+async fn ask(gateway: &Gateway, key: &str, model: &str) -> u16 {
+    let mut body = saying("hi");
+    body["model"] = json!(model);
+    gateway.client().key(key).post(CHAT, &body).await.status
 }
 
 fn close(value: &Value, expected: f64) {
@@ -218,6 +226,12 @@ async fn spent_by_ann(gateway: &Gateway, rows: usize) -> f64 {
 async fn a_database_moves_in(shared: bool) {
     let scene = Move::begin(shared).await;
 
+    // The provider's address is the test's own.
+    scene.litellm(&format!(
+        "UPDATE \"LiteLLM_ProxyModelTable\" SET litellm_params =
+            litellm_params || '{{\"api_base\": \"{}\"}}' WHERE model_id = 'model-1'",
+        scene.upstream.url("/v1")
+    ));
     let plan = scene.import(&["--dry-run"]).await;
     assert!(plan.log.contains("Nothing was changed yet"), "{}", plan.log);
     assert_eq!(line(&plan, "keys"), [7, 7, 0, 0, 0, 0, 0], "{}", plan.log);
@@ -238,6 +252,7 @@ async fn a_database_moves_in(shared: bool) {
     assert_eq!(line(&done, "keys"), line(&plan, "keys"));
     assert_eq!(line(&done, "team members"), [2, 2, 0, 0, 0, 0, 0]);
     assert_eq!(line(&done, "former keys"), [1, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(line(&done, "models"), [2, 1, 0, 0, 0, 0, 1], "{}", done.log);
     let again = scene.import(&["--yes"]).await;
     assert!(
         again.log.contains("There is nothing to do."),
@@ -248,6 +263,7 @@ async fn a_database_moves_in(shared: bool) {
     let gateway = scene.serve().await;
     everybody_is_as_they_were(&gateway).await;
     callers_come_with_their_old_keys(&gateway).await;
+    assert_eq!(ask(&gateway, MASTER_KEY, "moved").await, 200);
     let before = spent_by_ann(&gateway, 2).await;
     assert!(before > 0.5, "{before}");
     gateway.stop().await;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::load::More;
 use crate::locate::Findings;
 use crate::mask;
 use crate::yaml::{Content, Entry, MAX_BYTES, Mark, Node, parse};
@@ -11,7 +12,12 @@ use crate::yaml::{Content, Entry, MAX_BYTES, Mark, Node, parse};
 const MOST_FILES: usize = 1000;
 
 /// Reads a text that may not include others.
-pub(crate) fn text(name: &str, text: &str, findings: &mut Findings) -> Option<Node> {
+pub(crate) fn text(
+    name: &str,
+    text: &str,
+    more: Option<More<'_>>,
+    findings: &mut Findings,
+) -> Option<Node> {
     let mut root = read(name.to_owned(), text, findings)?;
     if let Some(entry) = root.entry("include") {
         findings.error(
@@ -20,27 +26,24 @@ pub(crate) fn text(name: &str, text: &str, findings: &mut Findings) -> Option<No
             Some("name the file itself".into()),
         );
     }
+    Splice::new(findings).more(&mut root, more);
     root.number();
     Some(root)
 }
 
 /// Reads a file and what it includes; gives every file that was tried, too.
-pub(crate) fn file(path: &Path, findings: &mut Findings) -> (Option<Node>, Vec<PathBuf>) {
-    let mut splice = Splice {
-        findings,
-        files: Vec::new(),
-        seen: HashSet::new(),
-        open: Vec::new(),
-    };
-    let root = splice.file(path, None);
-    let files = splice.files;
-    (
-        root.map(|mut root| {
-            root.number();
-            root
-        }),
-        files,
-    )
+pub(crate) fn file(
+    path: &Path,
+    more: Option<More<'_>>,
+    findings: &mut Findings,
+) -> (Option<Node>, Vec<PathBuf>) {
+    let mut splice = Splice::new(findings);
+    let mut root = splice.file(path, None);
+    if let Some(root) = &mut root {
+        splice.more(root, more);
+        root.number();
+    }
+    (root, splice.files)
 }
 
 fn read(name: String, text: &str, findings: &mut Findings) -> Option<Node> {
@@ -69,7 +72,25 @@ struct Splice<'f> {
     open: Vec<PathBuf>,
 }
 
-impl Splice<'_> {
+impl<'f> Splice<'f> {
+    fn new(findings: &'f mut Findings) -> Self {
+        Self {
+            findings,
+            files: Vec::new(),
+            seen: HashSet::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Joins what comes from elsewhere.
+    fn more(&mut self, root: &mut Node, more: Option<More<'_>>) {
+        if let Some(More { name, text }) = more
+            && let Some(more) = read(name.to_owned(), text, self.findings)
+        {
+            self.splice(root, more, 0);
+        }
+    }
+
     fn file(&mut self, path: &Path, asked: Option<Mark>) -> Option<Node> {
         let name = path.display().to_string();
         self.files.push(path.to_owned());

@@ -33,20 +33,41 @@ pub struct Loaded {
     pub literals: Literals,
 }
 
+/// More of a config, from a place that is no file; it is joined as an included file is.
+#[derive(Clone, Copy, Debug)]
+pub struct More<'a> {
+    /// What diagnostics call it.
+    pub name: &'a str,
+    /// A config of its own, as YAML or JSON.
+    pub text: &'a str,
+}
+
 /// Compiles a text. `name` is what diagnostics call it. `include:` is refused, because a text has
 /// no place from which a path could start: see [`load_file`].
 #[must_use]
 pub fn load(name: &str, text: &str) -> Outcome {
+    load_with(name, text, None)
+}
+
+/// The same with more from elsewhere.
+#[must_use]
+pub fn load_with(name: &str, text: &str, more: Option<More<'_>>) -> Outcome {
     let mut findings = Findings::default();
-    let root = include::text(name, text, &mut findings);
+    let root = include::text(name, text, more, &mut findings);
     compile(root, findings, vec![PathBuf::from(name)])
 }
 
 /// Compiles a file and what it includes.
 #[must_use]
 pub fn load_file(path: &Path) -> Outcome {
+    load_file_with(path, None)
+}
+
+/// The same with more from elsewhere.
+#[must_use]
+pub fn load_file_with(path: &Path, more: Option<More<'_>>) -> Outcome {
     let mut findings = Findings::default();
-    let (root, files) = include::file(path, &mut findings);
+    let (root, files) = include::file(path, more, &mut findings);
     compile(root, findings, files)
 }
 

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use pointsman::import::{self, Notes, Report, Source as Other};
+use pointsman::import::{self, Notes, Report, Secrets, Source as Other, Unseal};
 use pointsman::live::Live;
-use pointsman::store::Store;
+use pointsman::store::{Seal, Store};
 
 use super::ImportArgs;
-use super::source::Source;
+use super::source;
 use super::store::DEFAULT;
 
 /// Rows between two words about how far it is.
@@ -16,11 +16,8 @@ const TELL_EVERY: u64 = 100_000;
 
 /// Brings a LiteLLM database over, or says what that would do.
 pub(super) fn run(args: &ImportArgs) -> ExitCode {
-    let source = match &args.config {
-        Some(file) => Source::File(file.clone()),
-        None => Source::Compiled,
-    };
-    let live = match source.read() {
+    let source = source::of_config(args.config.as_deref());
+    let live = match source.read(None) {
         Ok(read) => read.live,
         Err(reasons) => {
             for reason in reasons {
@@ -60,6 +57,12 @@ async fn import(args: &ImportArgs, live: &Live) -> Result<(), String> {
         .map_err(|why| why.to_string())?;
     let version = other.version().unwrap_or("unknown");
     println!("From LiteLLM's database, last migrated by {version}, to {place}.");
+    let secrets = args
+        .salt_key
+        .as_deref()
+        .and_then(Unseal::new)
+        .zip(live.salt().and_then(Seal::new));
+    let secrets = secrets.map(|(theirs, ours)| Secrets { theirs, ours });
     let mut told = 0;
     let mut progress = |kind: &str, rows: u64| {
         if rows / TELL_EVERY != told {
@@ -67,7 +70,14 @@ async fn import(args: &ImportArgs, live: &Live) -> Result<(), String> {
             eprintln!("{kind}: {rows}");
         }
     };
-    let done = import::import(&mut other, &store, args.yes, &mut progress).await;
+    let done = import::import(
+        &mut other,
+        &store,
+        secrets.as_ref(),
+        args.yes,
+        &mut progress,
+    )
+    .await;
     store.close().await;
     let report = done.map_err(|why| why.to_string())?;
     print!("{}", show(&report));

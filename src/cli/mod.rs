@@ -76,6 +76,9 @@ struct ImportArgs {
     /// The URL of LiteLLM's database: postgresql://…
     #[arg(long, env = "LITELLM_DATABASE_URL", hide_env_values = true)]
     from: String,
+    /// LiteLLM's salt key, or its master key if it had none: opens the models of its database.
+    #[arg(long = "salt-key", env = "LITELLM_SALT_KEY", hide_env_values = true)]
+    salt_key: Option<String>,
     /// The config whose database it goes to; without a database in it, the data directory.
     #[arg(short, long, env = "CONFIG_FILE_PATH")]
     config: Option<PathBuf>,

@@ -9,7 +9,9 @@ use std::time::Duration;
 use pointsman::admin::checks::Checks;
 use pointsman::admin::health::Draining;
 use pointsman::admin::metrics;
+use pointsman::live::source::{Read, Source};
 use pointsman::live::{Handle, Live};
+use pointsman::models::Models;
 use pointsman::routing::Router;
 use pointsman::server;
 use pointsman::spend::meter;
@@ -22,7 +24,7 @@ use tokio::time::MissedTickBehavior;
 use super::ServeArgs;
 use super::accounting::Accounting;
 use super::logging::{self, Level};
-use super::source::{self, Source, Stamp};
+use super::source::{self, Stamp};
 use super::store;
 use super::tls::Certificate;
 
@@ -38,8 +40,8 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
         (false, true) => Some(Level::Debug),
         (false, false) => None,
     };
-    let source = Source::of(args);
-    let read = match source.read() {
+    let source = source::of(args);
+    let read = match source.read(None) {
         Ok(read) => read,
         Err(reasons) => {
             for reason in reasons {
@@ -116,7 +118,7 @@ fn address(args: &ServeArgs, live: &Live) -> Result<SocketAddr, String> {
 async fn serve(
     args: &ServeArgs,
     source: Source,
-    read: source::Read,
+    read: Read,
     address: SocketAddr,
 ) -> Result<(), String> {
     let certificate = match (&args.ssl_certfile_path, &args.ssl_keyfile_path) {
@@ -134,6 +136,8 @@ async fn serve(
     let groups = read.live.routes().groups.len();
     let live = Handle::new(read.live);
     let store = store::open(args.data_dir.as_deref(), &live.load()).await?;
+    let models = Models::new(source, live.clone(), store.clone(), read.files.clone());
+    models.refresh().await;
     let accounting = Accounting::begin(args.data_dir.as_deref(), &live, store.as_ref()).await?;
     let reporter = match &accounting.ledger {
         Some(ledger) => reporter.with_ledger(ledger.clone()),
@@ -144,6 +148,7 @@ async fn serve(
     let checks = Checks::new(Router::new());
     let gateway = Gateway {
         store: store.clone(),
+        models: Some(models.clone()),
         access: accounting.access.clone(),
         live: live.clone(),
         upstream: upstream.clone(),
@@ -166,7 +171,8 @@ async fn serve(
 
     tokio::spawn(upkeep(recorder));
     tokio::spawn(checks.run(live.clone(), upstream));
-    tokio::spawn(watch(source, live, read.files, certificate.clone(), hangup));
+    tokio::spawn(models.clone().watch());
+    tokio::spawn(watch(models, read.files, certificate.clone(), hangup));
     let tls = certificate.as_ref().map(Certificate::acceptor);
     let grace = Duration::from_secs(args.drain_seconds);
     // One reader takes both signals: two readers could each take them for one.
@@ -225,8 +231,7 @@ async fn upkeep(recorder: metrics_exporter_prometheus::PrometheusHandle) {
 
 /// Reloads table and certificate at SIGHUP and when their files change.
 fn watch(
-    source: Source,
-    live: Handle,
+    models: Models,
     mut files: Vec<PathBuf>,
     certificate: Option<Certificate>,
     mut hangup: Signal,
@@ -252,7 +257,7 @@ fn watch(
             };
             let now = Stamp::of(&files);
             if told || now != seen {
-                files = source::reload(&source, &live, files);
+                files = models.reload().await;
                 seen = if now == Stamp::of(&files) {
                     now
                 } else {

@@ -9,15 +9,19 @@
 mod accounts;
 mod fields;
 mod log;
+mod models;
 mod notes;
 mod settle;
 mod source;
+mod unseal;
 
 use std::fmt;
 
+pub use self::models::Secrets;
 pub use self::notes::{Note, Notes};
 use self::settle::Run;
 pub use self::source::Source;
+pub use self::unseal::Unseal;
 use crate::account::{Budget, Down, EndUser, Key, Membership, Organization, Team, User};
 use crate::store::{Fault, Store};
 
@@ -96,13 +100,15 @@ impl Report {
     }
 }
 
-/// Brings over what is in a LiteLLM database; without `write`, says only what that would do.
+/// Brings over what is in a LiteLLM database; without `write`, says only what that would do. Without
+/// `secrets`, the models of the database are left there.
 ///
 /// `progress` is told of the rows that were read. Dropped midway, it leaves whole batches behind,
 /// and the next import goes on from there.
 pub async fn import(
     source: &mut Source,
     store: &Store,
+    secrets: Option<&Secrets>,
     write: bool,
     progress: &mut (dyn FnMut(&str, u64) + Send),
 ) -> Result<Report, Stopped> {
@@ -118,6 +124,7 @@ pub async fn import(
     run.accounts::<Key>(&accounts::KEYS).await?;
     run.former_keys().await?;
     run.proxy().await?;
+    run.models(secrets).await?;
     run.log().await?;
     run.rest().await?;
     Ok(run.report)

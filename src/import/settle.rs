@@ -21,9 +21,9 @@ const BATCH_BYTES: usize = 8 << 20;
 /// How far back a second import looks into the log: longer than any request takes.
 const MARGIN: i64 = 86_400;
 /// In whose name accounts are changed.
-const ACTOR: &str = "import";
+pub(super) const ACTOR: &str = "import";
 /// By which path, as the audit log has it.
-const ACTION: &str = "pointsman import";
+pub(super) const ACTION: &str = "pointsman import";
 
 /// Tables of which something is made, or which say again what others say.
 const USED: &[&str] = &[
@@ -37,6 +37,7 @@ const USED: &[&str] = &[
     "LiteLLM_ObjectPermissionTable",
     "LiteLLM_EndUserTable",
     "LiteLLM_VerificationToken",
+    "LiteLLM_ProxyModelTable",
     "LiteLLM_DeprecatedVerificationToken",
     "LiteLLM_SpendLogs",
     "LiteLLM_SpendLogToolIndex",
@@ -44,10 +45,10 @@ const USED: &[&str] = &[
 ];
 
 pub(super) struct Run<'a> {
-    source: &'a mut Source,
-    name: String,
-    store: &'a Store,
-    write: bool,
+    pub(super) source: &'a mut Source,
+    pub(super) name: String,
+    pub(super) store: &'a Store,
+    pub(super) write: bool,
     progress: &'a mut (dyn FnMut(&str, u64) + Send),
     pub(super) report: Report,
 }
@@ -514,7 +515,7 @@ async fn commit(work: Option<Work>) -> Result<(), Stopped> {
     }
 }
 
-fn target(down: Down) -> Stopped {
+pub(super) fn target(down: Down) -> Stopped {
     Stopped::Target(Fault::Down(down))
 }
 

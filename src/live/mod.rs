@@ -13,6 +13,7 @@ pub mod google;
 mod keys;
 mod master;
 mod rules;
+pub mod source;
 mod wildcards;
 
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ pub struct Live {
     master: Option<MasterKey>,
     database: Option<String>,
     salt: Option<String>,
+    keeps_models: bool,
     keys: HashMap<KeyDigest, Arc<Bearer>>,
     ceilings: Box<[Ceiling]>,
     rules: Rules,
@@ -88,6 +90,9 @@ impl Live {
         let master = environment.master_key(routes, &mut faults);
         let database = environment.database_url(routes, &mut faults);
         let salt = environment.get("LITELLM_SALT_KEY");
+        let asked = environment.get("STORE_MODEL_IN_DB");
+        let keeps_models = routes.general.store_model_in_db
+            || asked.is_some_and(|asked| asked.eq_ignore_ascii_case("true"));
         let keys = environment.file_keys(routes, &mut faults);
         let ceilings = ceiling::of_groups(routes);
         let rules = Rules::of(routes, &mut faults);
@@ -107,6 +112,7 @@ impl Live {
                 master,
                 database,
                 salt,
+                keeps_models,
                 keys,
                 ceilings,
                 rules,
@@ -165,6 +171,12 @@ impl Live {
     pub fn salt(&self) -> Option<&[u8]> {
         let master = self.master.as_ref().map(|master| &master.digest.0[..]);
         self.salt.as_deref().map(str::as_bytes).or(master)
+    }
+
+    /// Whether models that are added at run time are kept: `store_model_in_db`, of the file or of
+    /// the environment.
+    pub const fn keeps_models(&self) -> bool {
+        self.keeps_models
     }
 
     /// The key of the file that has this digest.

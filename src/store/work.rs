@@ -394,6 +394,17 @@ impl Work {
         Ok(removed.rows_affected() > 0)
     }
 
+    /// The models that are kept; nobody else changes them until this transaction ends.
+    pub async fn hold_models(&mut self) -> Result<Vec<StoredModel>, Down> {
+        if self.store.pools.kind == Kind::Postgres {
+            sqlx::query("LOCK TABLE model IN SHARE ROW EXCLUSIVE MODE")
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(down)?;
+        }
+        self.models().await
+    }
+
     /// The models that are kept, as they are inside this transaction.
     pub async fn models(&mut self) -> Result<Vec<StoredModel>, Down> {
         let rows = sqlx::query(super::read::MODELS)

@@ -86,6 +86,15 @@ SELECT 'req-' || n, 'acompletion', pg_temp.hash('sk-old-ann'), 0.00125, 30, 10, 
     'search', 'customer-1', '10.0.0.1', '{}', '{}', 'session-' || n, 'success'
 FROM generate_series(1, 1200) n;
 
+-- Models with parameters that are encrypted in two of LiteLLM's forms, under `sk-salt-1234`.
+INSERT INTO "LiteLLM_ProxyModelTable" (model_id, model_name, litellm_params, model_info, created_by,
+    updated_by) VALUES
+    ('model-1', 'moved', '{"model": "Nzn5F7VHhBhT4m7y2UORyZ10I5AiX8Zw8MIuIXG6VB0JUX6j4diLe3tcL0qhOMOio7iAKWvodxk2qw==",
+        "api_key": "v3:gcm:pK8eVfQduecDG_RyYijKb1qQehPr5SDCCNIaZeU4p71VW7fILdO_JRS5G8vauFQHvC3lsA==",
+        "rpm": 100, "use_in_pass_through": false}', '{"id": "model-1", "db_model": true}', 'admin', 'admin'),
+    ('model-2', 'of-a-team', '{"model": "Nzn5F7VHhBhT4m7y2UORyZ10I5AiX8Zw8MIuIXG6VB0JUX6j4diLe3tcL0qhOMOio7iAKWvodxk2qw=="}',
+        '{"id": "model-2", "team_id": "search"}', 'admin', 'admin');
+
 -- Tables that nothing is made of.
 INSERT INTO "LiteLLM_TagTable" (tag_name, models, spend) VALUES ('laptop', ARRAY[]::text[], 1);
 -- A column of a version that nobody knows yet.

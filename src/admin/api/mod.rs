@@ -6,6 +6,7 @@
 //! tests are all made from it.
 
 mod activity;
+mod added;
 mod budget;
 mod caller;
 mod customer;
@@ -51,6 +52,7 @@ use crate::error::{Failure, RequestFault};
 use crate::ingress::body::Body;
 use crate::ingress::openai;
 use crate::live::Handle;
+use crate::models::Models;
 use crate::store::Store;
 
 /// Longest body of an admin call.
@@ -74,6 +76,7 @@ impl fmt::Debug for Api {
 struct Office {
     live: Handle,
     store: Option<Store>,
+    models: Option<Models>,
 }
 
 /// A call of an endpoint.
@@ -96,8 +99,12 @@ type Answer = Result<Value, Refusal>;
 
 impl Api {
     /// The API over a database; without one, whatever needs it says so.
-    pub fn new(live: Handle, store: Option<Store>) -> Self {
-        let office = Arc::new(Office { live, store });
+    pub fn new(live: Handle, store: Option<Store>, models: Option<Models>) -> Self {
+        let office = Arc::new(Office {
+            live,
+            store,
+            models,
+        });
         let mut router = axum::Router::new();
         for endpoint in ENDPOINTS.iter() {
             let answer = move |State(office): State<Arc<Office>>,

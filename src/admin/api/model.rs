@@ -68,7 +68,11 @@ fn show(live: &Live, at: u16, deployment: &Deployment, added: bool) -> Value {
     json!({"model_name": group, "litellm_params": params, "model_info": info})
 }
 
-fn shown(live: &Live, wanted: impl Fn(&Deployment) -> bool, added: &[String]) -> Vec<Value> {
+pub(super) fn shown(
+    live: &Live,
+    wanted: impl Fn(&Deployment) -> bool,
+    added: &[String],
+) -> Vec<Value> {
     let deployments = live.routes().deployments.iter().zip(0..);
     deployments
         .filter(|(deployment, _)| wanted(deployment))

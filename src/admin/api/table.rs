@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::field::{Field, Kind};
 use super::rights::Class;
 use super::{
-    Answer, Ask, activity, budget, customer, key, model, organization, spend, team, user, utils,
+    Answer, Ask, activity, added, budget, customer, key, model, organization, spend, team, user,
+    utils,
 };
 
 /// An endpoint.
@@ -162,6 +163,12 @@ const USER_UPDATE: &[&[Field]] = &[
     USER_FIELDS,
     ALLOWANCE,
 ];
+
+const MODEL_CHANGE: &[&[Field]] = &[&[
+    field("model_name", Kind::Text),
+    field("litellm_params", Kind::Object),
+    field("model_info", Kind::Object),
+]];
 
 const TEAM_FIELDS: &[Field] = &[
     field("team_alias", Kind::Text),
@@ -380,6 +387,15 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
         Post "/budget/delete", Proxy, "Delete a budget",
             &[&[field("id", Kind::Text).required()]], budget::delete;
 
+        Post "/model/new", Proxy, "Add a model",
+            &[&[field("model_name", Kind::Text).required(),
+                field("litellm_params", Kind::Object).required(),
+                field("model_info", Kind::Object)]], added::new;
+        Post "/model/update", Proxy, "Change a model that was added", MODEL_CHANGE, added::update;
+        Patch "/model/{id}/update", Proxy, "Change a model that was added", MODEL_CHANGE,
+            added::update;
+        Post "/model/delete", Proxy, "Delete a model that was added",
+            &[&[field("id", Kind::Text).required()]], added::delete;
         Get "/model/info" "/v1/model/info", Own, "List deployments",
             &[&[field("litellm_model_id", Kind::Text)]], model::info;
         Get "/v2/model/info", Own, "List deployments by pages",

@@ -79,7 +79,7 @@ async fn scene() -> Scene {
     let env = |name: &str| (!name.contains("BASE")).then(|| "sk-secret".to_owned());
     let live = Live::bind(table, &Literals::default(), &env, "test".to_owned()).unwrap();
     Scene {
-        api: Api::new(Handle::new(live), Some(store.clone())),
+        api: Api::new(Handle::new(live), Some(store.clone()), None),
         store,
         _folder: folder,
     }
