@@ -8,7 +8,7 @@ use pointsman_routes::table::{
     KeyRef, Mock, Piece, Priced, Queue, Routes, Secret, Strategy, Target, Value, Window,
 };
 use pointsman_routes::usd::Usd;
-use pointsman_routes::{Loaded, load, load_file};
+use pointsman_routes::{Loaded, More, load, load_file, load_with};
 
 fn loaded(text: &str) -> Loaded {
     let outcome = load("x.yaml", text);
@@ -538,6 +538,35 @@ fn included_files_add_to_lists_and_maps() {
         .find(|one| one.severity == Severity::Warning)
         .expect("a warning");
     assert!(warning.what.contains("stands in two files") && warning.file.ends_with("more.yaml"));
+}
+
+#[test]
+fn models_from_elsewhere_stand_beside_those_of_the_file() {
+    let file = "model_list:\n- {model_name: a, litellm_params: {model: openai/gpt-4o}}\n";
+    let entry = |model: &str| {
+        let params = format!(r#"{{"model": "{model}", "api_key": "sk-secret"}}"#);
+        format!(r#"{{"model_list": [{{"model_name": "b", "litellm_params": {params}}}]}}"#)
+    };
+    let with = |text: &str| {
+        let more = More {
+            name: "elsewhere",
+            text,
+        };
+        load_with("x.yaml", file, Some(more))
+    };
+    let loaded = with(&entry("openai/gpt-4o")).loaded;
+    let routes = loaded.expect("no errors").routes;
+    let names: Vec<_> = routes.groups.iter().map(|group| &*group.name).collect();
+    assert_eq!(names, ["a", "b"]);
+
+    let outcome = with(&entry("nobody/x"));
+    assert!(outcome.loaded.is_none());
+    let error = |one: &&pointsman_routes::diagnostic::Diagnostic| one.severity == Severity::Error;
+    let error = outcome.diagnostics.iter().find(error);
+    let error = error.expect("an error");
+    assert_eq!(error.file, "elsewhere");
+    assert!(error.path.starts_with("model_list[1]"), "{error}");
+    assert!(!error.to_string().contains("sk-secret"), "{error}");
 }
 
 #[test]

@@ -4,8 +4,10 @@
 //! Both databases run the same statements, through sqlx's `Any` driver; what differs between them
 //! is in `connect.rs` and `watch.rs`.
 
+mod audit;
 mod connect;
 mod import;
+mod model;
 mod read;
 mod record;
 mod report;
@@ -22,14 +24,16 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
+pub use self::audit::AuditEntry;
 pub use self::connect::Kind;
 use self::connect::Pools;
 pub use self::import::{Held, Imported, digest};
+pub use self::model::StoredModel;
 pub use self::read::{Listed, Listing, Order};
 pub use self::record::{Columns, Record};
 pub use self::report::{Daily, Dimension, LogFilter, Sums};
 pub use self::seal::{Seal, Unsealable};
-pub use self::work::{AuditEntry, Fault, StoredModel, Work};
+pub use self::work::{Fault, Work};
 use crate::account::{Accounts, Asked, Bearer, Change, Down, EndUser, Scope, SpendRow, Spent};
 
 /// An open database. Clones share its connections.

@@ -7,9 +7,10 @@ use pointsman_routes::usd::Usd;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
+use super::audit::AuditEntry;
 use super::connect::{down, places, sql};
 use super::record::Record;
-use super::work::{AuditEntry, StoredModel, read_record};
+use super::work::read_record;
 use super::{Kind, Store};
 use crate::account::{
     Bearer, Budget, Down, Key, Membership, Organization, Period, Scope, Spent, Team, Time, User,
@@ -59,10 +60,6 @@ pub struct Listed<T> {
 
 /// The most records that one listing gives.
 const MOST: u64 = 10_000;
-
-pub(super) const MODELS: &str =
-    "SELECT id, name, sealed, created_at, created_by, updated_at, updated_by
-    FROM model ORDER BY created_at, id";
 
 /// Columns of a record and its counter.
 const WITH_SPEND: &str = "a.record, COALESCE(c.spend, 0), COALESCE(c.total, 0),
@@ -310,15 +307,6 @@ impl Store {
         Ok(scopes.iter().map(of).collect())
     }
 
-    /// The models that were added at run time, the oldest first.
-    pub async fn models(&self) -> Result<Vec<StoredModel>, Down> {
-        let rows = sqlx::query(MODELS)
-            .fetch_all(&self.pools.read)
-            .await
-            .map_err(down)?;
-        rows.iter().map(stored_model).collect()
-    }
-
     /// The audit log, the newest first.
     pub async fn audit(&self, offset: u64, limit: u64) -> Result<Listed<AuditEntry>, Down> {
         let rows = sqlx::query(
@@ -356,19 +344,6 @@ fn audit_entry(row: &AnyRow) -> Result<AuditEntry, Down> {
         before: json(5)?,
         after: json(6)?,
         chain: text(7)?,
-    })
-}
-
-pub(super) fn stored_model(row: &AnyRow) -> Result<StoredModel, Down> {
-    let text = |at: usize| row.try_get::<String, _>(at).map_err(down);
-    Ok(StoredModel {
-        id: text(0)?,
-        name: text(1)?,
-        sealed: text(2)?,
-        created_at: Time(row.try_get(3).map_err(down)?),
-        created_by: row.try_get(4).map_err(down)?,
-        updated_at: Time(row.try_get(5).map_err(down)?),
-        updated_by: row.try_get(6).map_err(down)?,
     })
 }
 

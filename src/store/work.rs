@@ -1,13 +1,13 @@
 //! Changing accounts: everything that one call of the admin API does is one transaction, and every
 //! change in it is written into the audit log, or nothing happens at all.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use pointsman_routes::usd::Usd;
-use ring::digest;
 use serde_json::Value;
 use sqlx::{Any, Row, Transaction};
 
+use super::audit::AuditEntry;
 use super::connect::{Kind, down};
 use super::record::{Record, own_period};
 use super::{Store, watch};
@@ -56,63 +56,12 @@ impl From<sqlx::Error> for Fault {
 pub struct Work {
     pub(super) transaction: Transaction<'static, Any>,
     pub(super) store: Store,
-    actor: String,
-    action: &'static str,
-    changes: Vec<Change>,
-    audit: Vec<AuditEntry>,
+    pub(super) actor: String,
+    pub(super) action: &'static str,
+    pub(super) changes: Vec<Change>,
+    pub(super) audit: Vec<AuditEntry>,
 }
 
-/// A change, as the audit log keeps it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AuditEntry {
-    /// When.
-    pub at: Time,
-    /// Who: a user's id, or `default_user_id` for the master key.
-    pub actor: String,
-    /// By which path of the admin API.
-    pub action: String,
-    /// What kind of account.
-    pub kind: String,
-    /// Which.
-    pub id: String,
-    /// As it was.
-    pub before: Option<Value>,
-    /// As it is.
-    pub after: Option<Value>,
-    /// SHA-256 over the entry before and this one.
-    pub chain: String,
-}
-
-/// A model that was added at run time.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoredModel {
-    /// `model_info.id`.
-    pub id: String,
-    /// `model_name`.
-    pub name: String,
-    /// The rest, sealed.
-    pub sealed: String,
-    /// When it was added.
-    pub created_at: Time,
-    /// Who added it.
-    pub created_by: Option<String>,
-    /// When it was last changed.
-    pub updated_at: Time,
-    /// Who changed it.
-    pub updated_by: Option<String>,
-}
-
-impl fmt::Debug for StoredModel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredModel")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The advisory lock that writers of the audit log take in turn.
-const AUDIT_LOCK: i64 = 0x706f_696e_7473_6d62;
 /// The advisory lock under which a key gets another name. Writers of spend share it, so that none counts
 /// for the old name while another replica moves its sums to the new one.
 pub(super) const NAMES_LOCK: i64 = 0x706f_696e_7473_6d63;
@@ -356,64 +305,6 @@ impl Work {
         Ok(())
     }
 
-    /// Keeps a model, or another version of it.
-    pub async fn put_model(&mut self, model: &StoredModel) -> Result<(), Fault> {
-        sqlx::query(
-            "INSERT INTO model (id, name, sealed, created_at, created_by, updated_at, updated_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (id) DO UPDATE SET name = excluded.name, sealed = excluded.sealed,
-                updated_at = excluded.updated_at, updated_by = excluded.updated_by",
-        )
-        .bind(model.id.as_str())
-        .bind(model.name.as_str())
-        .bind(model.sealed.as_str())
-        .bind(model.created_at.0)
-        .bind(model.created_by.as_deref())
-        .bind(model.updated_at.0)
-        .bind(model.updated_by.as_deref())
-        .execute(&mut *self.transaction)
-        .await?;
-        self.note(
-            "model",
-            &model.id,
-            None,
-            Some(Value::from(model.name.as_str())),
-        );
-        self.changes.push(Change::Models);
-        Ok(())
-    }
-
-    /// Forgets a model; whether it was there.
-    pub async fn remove_model(&mut self, id: &str) -> Result<bool, Fault> {
-        let removed = sqlx::query("DELETE FROM model WHERE id = $1")
-            .bind(id)
-            .execute(&mut *self.transaction)
-            .await?;
-        self.note("model", id, None, None);
-        self.changes.push(Change::Models);
-        Ok(removed.rows_affected() > 0)
-    }
-
-    /// The models that are kept; nobody else changes them until this transaction ends.
-    pub async fn hold_models(&mut self) -> Result<Vec<StoredModel>, Down> {
-        if self.store.pools.kind == Kind::Postgres {
-            sqlx::query("LOCK TABLE model IN SHARE ROW EXCLUSIVE MODE")
-                .execute(&mut *self.transaction)
-                .await
-                .map_err(down)?;
-        }
-        self.models().await
-    }
-
-    /// The models that are kept, as they are inside this transaction.
-    pub async fn models(&mut self) -> Result<Vec<StoredModel>, Down> {
-        let rows = sqlx::query(super::read::MODELS)
-            .fetch_all(&mut *self.transaction)
-            .await
-            .map_err(down)?;
-        rows.iter().map(super::read::stored_model).collect()
-    }
-
     /// Does it all, or, if it fails, nothing; then tells everybody.
     pub async fn commit(mut self) -> Result<(), Fault> {
         self.write_audit().await?;
@@ -559,87 +450,6 @@ impl Work {
         Ok(())
     }
 
-    fn note(&mut self, kind: &str, id: &str, before: Option<Value>, after: Option<Value>) {
-        self.audit.push(AuditEntry {
-            at: Time::now(),
-            actor: self.actor.clone(),
-            action: self.action.to_owned(),
-            kind: kind.to_owned(),
-            id: id.to_owned(),
-            before,
-            after,
-            chain: String::new(),
-        });
-    }
-
-    async fn write_audit(&mut self) -> Result<(), Fault> {
-        if self.audit.is_empty() {
-            return Ok(());
-        }
-        if self.store.pools.kind == Kind::Postgres {
-            sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)")
-                .bind(AUDIT_LOCK)
-                .execute(&mut *self.transaction)
-                .await?;
-        }
-        let last = sqlx::query("SELECT seq, chain FROM audit ORDER BY seq DESC LIMIT 1")
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-        let (mut seq, mut chain): (i64, String) = match last {
-            Some(row) => (row.try_get(0)?, row.try_get(1)?),
-            None => (0, String::new()),
-        };
-        for mut entry in std::mem::take(&mut self.audit) {
-            seq += 1;
-            entry.chain = entry.chained(&chain);
-            chain.clone_from(&entry.chain);
-            let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
-            sqlx::query(
-                "INSERT INTO audit (seq, at, actor, action, kind, id, before, after, chain)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            )
-            .bind(seq)
-            .bind(entry.at.0)
-            .bind(entry.actor.as_str())
-            .bind(entry.action.as_str())
-            .bind(entry.kind.as_str())
-            .bind(entry.id.as_str())
-            .bind(text(&entry.before))
-            .bind(text(&entry.after))
-            .bind(entry.chain.as_str())
-            .execute(&mut *self.transaction)
-            .await?;
-        }
-        Ok(())
-    }
-}
-
-impl AuditEntry {
-    /// The link from the entry before to this one.
-    pub(super) fn chained(&self, before: &str) -> String {
-        let mut context = digest::Context::new(&digest::SHA256);
-        let text = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
-        for part in [
-            before,
-            &self.at.0.to_string(),
-            &self.actor,
-            &self.action,
-            &self.kind,
-            &self.id,
-            &text(&self.before),
-            &text(&self.after),
-        ] {
-            // With its length, so that nothing can move from one part to the next.
-            context.update(&part.len().to_le_bytes());
-            context.update(part.as_bytes());
-        }
-        let mut hex = String::with_capacity(64);
-        for byte in context.finish().as_ref() {
-            // Writing to a text does not fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex
-    }
 }
 
 /// The scope of a kind of record; the names are those of [`Scope::parts`].
