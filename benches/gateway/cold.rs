@@ -2,7 +2,7 @@
 
 use crate::load::{Load, connect};
 use crate::report::median;
-use crate::role::Part;
+use crate::role::{KEY, Kept, Part};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(crate) async fn measure(upstream: SocketAddr) -> io::Result<String> {
     let (mut times, mut memory) = (Vec::new(), 0);
     for _ in 0..STARTS {
         let started = Instant::now();
-        let part = Part::gateway_started(upstream).await?;
+        let part = Part::gateway_started(upstream, Kept::Nothing).await?;
         let deadline = started + Duration::from_secs(10);
         // A listener that is not there yet refuses at once, so this asks often and cheaply.
         while connect(part.address()).await.is_err() {
@@ -25,6 +25,7 @@ pub(crate) async fn measure(upstream: SocketAddr) -> io::Result<String> {
         }
         let load = Load {
             address: part.address(),
+            key: KEY,
             streamed: false,
             count: 1,
             connections: 1,

@@ -1,6 +1,5 @@
 //! A bounded number of requests over a fixed number of connections.
 
-use crate::role::KEY;
 use bytes::Bytes;
 use http::Request;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -20,6 +19,7 @@ use tokio::task::JoinSet;
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
+    pub(crate) key: &'static str,
     pub(crate) streamed: bool,
     pub(crate) count: usize,
     pub(crate) connections: usize,
@@ -80,7 +80,7 @@ impl Load {
     ) -> io::Result<(Duration, Duration)> {
         let request = Request::post("/v1/chat/completions")
             .header(HOST, "gateway.test")
-            .header(AUTHORIZATION, format!("Bearer {KEY}"))
+            .header(AUTHORIZATION, format!("Bearer {}", self.key))
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(io::Error::other)?;

@@ -5,6 +5,10 @@
 //! what else the machine does meets all of them, and what counts is the ratio: CPU time of the
 //! proxy's process per request, as the kernel accounts it.
 //!
+//! Then the gateway with a virtual key of a user in a team of an organisation, all with budgets and
+//! rates, and with every request written to the ledger on SQLite, against the gateway that knows its
+//! master key alone.
+//!
 //! `POINTSMAN_BENCH_ROUNDS` sets the number of turns (7), `POINTSMAN_BENCH_REQUESTS` the requests of
 //! a turn (80000; a fortieth of it as streams).
 
@@ -16,8 +20,9 @@ mod role;
 
 use load::Load;
 use report::{Measured, Table};
-use role::Part;
+use role::{KEY, Kept, Part};
 use std::io;
+use std::time::Duration;
 
 /// Connections at once.
 const CONNECTIONS: usize = 64;
@@ -37,31 +42,14 @@ async fn drive() -> io::Result<()> {
     let requests = setting("POINTSMAN_BENCH_REQUESTS", 80_000);
     let upstream = Part::upstream().await?;
     let bare = Part::bare(upstream.address()).await?;
-    let gateway = Part::gateway(upstream.address()).await?;
+    let plain = Part::gateway(upstream.address(), Kept::Nothing).await?;
     let ways = [
-        ("direct", &upstream),
-        ("bare hyper proxy", &bare),
-        ("pointsman", &gateway),
+        Way::new("direct", &upstream, KEY),
+        Way::new("bare hyper proxy", &bare, KEY),
+        Way::new("pointsman", &plain, KEY),
     ];
     for (streamed, count) in [(false, requests), (true, requests / 40)] {
-        let mut table = Table::new(ways.map(|(name, _)| name));
-        for round in 0..=rounds {
-            for (place, (_, part)) in ways.iter().enumerate() {
-                let load = Load {
-                    address: part.address(),
-                    streamed,
-                    count,
-                    connections: CONNECTIONS,
-                };
-                let before = part.cpu()?;
-                let run = load.run().await?;
-                let cpu = part.cpu()?.saturating_sub(before);
-                // The first turn fills pools and caches.
-                if round > 0 {
-                    table.add(place, Measured { run, cpu });
-                }
-            }
-        }
+        let table = compare(&ways, 1, rounds, streamed, count).await?;
         let kind = if streamed {
             "streams of 50 chunks, 4 ms apart"
         } else {
@@ -71,12 +59,73 @@ async fn drive() -> io::Result<()> {
             "\n{kind}: {CONNECTIONS} connections, {rounds} turns of {count} requests\n{table}"
         );
     }
-    drop((bare, gateway));
+    drop(bare);
+    let ledger = Part::gateway(upstream.address(), Kept::Ledger).await?;
+    let whole = Part::gateway(upstream.address(), Kept::Ledger).await?;
+    let ways = [
+        Way::new("master key, nothing written", &plain, KEY),
+        Way::new("master key, ledger", &ledger, KEY),
+        Way::new(
+            "key, team, budgets, ledger",
+            &whole,
+            whole.make_key().await?,
+        ),
+    ];
+    let table = compare(&ways, 0, rounds, false, requests).await?;
+    println!("\nwhat accounts cost: {rounds} turns of {requests} requests\n{table}");
+    drop((plain, ledger, whole));
     println!(
         "\nfrom a standing start\n{}",
         cold::measure(upstream.address()).await?
     );
     Ok(())
+}
+
+/// One of the ways that take turns.
+struct Way<'a> {
+    name: &'static str,
+    part: &'a Part,
+    key: &'static str,
+}
+
+impl<'a> Way<'a> {
+    const fn new(name: &'static str, part: &'a Part, key: &'static str) -> Self {
+        Self { name, part, key }
+    }
+}
+
+/// What is written down at the end of a turn is brought to the database before the next one begins.
+const REST: Duration = Duration::from_millis(500);
+
+/// Has the ways take turns.
+async fn compare(
+    ways: &[Way<'_>],
+    base: usize,
+    rounds: usize,
+    streamed: bool,
+    count: usize,
+) -> io::Result<Table> {
+    let mut table = Table::new(ways.iter().map(|way| way.name), base);
+    for round in 0..=rounds {
+        for (place, way) in ways.iter().enumerate() {
+            let load = Load {
+                address: way.part.address(),
+                key: way.key,
+                streamed,
+                count,
+                connections: CONNECTIONS,
+            };
+            let before = way.part.cpu()?;
+            let run = load.run().await?;
+            tokio::time::sleep(REST).await;
+            let cpu = way.part.cpu()?.saturating_sub(before);
+            // The first turn fills pools and caches.
+            if round > 0 {
+                table.add(place, Measured { run, cpu });
+            }
+        }
+    }
+    Ok(table)
 }
 
 fn setting(name: &str, default: usize) -> usize {

@@ -33,17 +33,21 @@ impl Figures {
     }
 }
 
-/// The turns of the three ways: direct, bare, gateway.
+/// The turns of some ways, of which one is what the others are held against.
 pub(crate) struct Table {
-    names: [&'static str; 3],
-    turns: [Vec<Figures>; 3],
+    names: Vec<&'static str>,
+    turns: Vec<Vec<Figures>>,
+    base: usize,
 }
 
 impl Table {
-    pub(crate) const fn new(names: [&'static str; 3]) -> Self {
+    /// `base` is the place of the way that the others are held against; those before it are not.
+    pub(crate) fn new(names: impl IntoIterator<Item = &'static str>, base: usize) -> Self {
+        let names: Vec<_> = names.into_iter().collect();
         Self {
+            turns: names.iter().map(|_| Vec::new()).collect(),
             names,
-            turns: [Vec::new(), Vec::new(), Vec::new()],
+            base,
         }
     }
 
@@ -57,7 +61,7 @@ impl Table {
 
     /// The median of the ratios of each turn, and the smallest and the largest.
     fn ratio(&self, place: usize) -> [f64; 3] {
-        let pairs = self.turns[place].iter().zip(&self.turns[1]);
+        let pairs = self.turns[place].iter().zip(&self.turns[self.base]);
         let ratios: Vec<_> = pairs.map(|(own, bare)| own.cpu / bare.cpu).collect();
         let (least, most) = ratios
             .iter()
@@ -72,18 +76,19 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<18}{:>11}{:>12}{:>20}{:>22}{:>22}",
+            "{:<34}{:>11}{:>12}{:>20}{:>22}{:>22}",
             "",
             "requests/s",
             "CPU µs",
-            "CPU × bare",
+            format!("CPU × {}", self.base + 1),
             "first byte p50/p99 µs",
             "last byte p50/p99 µs"
         )?;
-        for (place, name) in self.names.into_iter().enumerate() {
+        for (place, name) in self.names.iter().enumerate() {
             let per_second = self.median_of(place, |figures| figures.per_second);
-            write!(f, "{name:<18}{per_second:>11.0}")?;
-            if place == 0 {
+            let name = format!("{} {name}", place + 1);
+            write!(f, "{name:<34}{per_second:>11.0}")?;
+            if place < self.base {
                 write!(f, "{:>12}{:>20}", "–", "–")?;
             } else {
                 let [ratio, least, most] = self.ratio(place);

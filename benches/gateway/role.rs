@@ -1,6 +1,7 @@
 //! The parts of a run, each a process of its own.
 
 use crate::bare;
+use serde_json::json;
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +13,15 @@ use tokio::net::TcpListener;
 const ROLE: &str = "POINTSMAN_BENCH_ROLE";
 /// The key of the gateway's callers; its upstream takes any.
 pub(crate) const KEY: &str = "sk-bench-0123456789abcdef";
+
+/// What a gateway writes down.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Nothing: where its database would be, there is no folder.
+    Nothing,
+    /// Every request, in the journal and in SQLite.
+    Ledger,
+}
 
 /// A part that this program itself plays.
 pub(crate) enum Role {
@@ -61,8 +71,8 @@ impl Part {
     }
 
     /// The gateway, with a key to check and one deployment to choose.
-    pub(crate) async fn gateway(upstream: SocketAddr) -> io::Result<Self> {
-        let part = Self::gateway_started(upstream).await?;
+    pub(crate) async fn gateway(upstream: SocketAddr, kept: Kept) -> io::Result<Self> {
+        let part = Self::gateway_started(upstream, kept).await?;
         let deadline = Instant::now() + Duration::from_secs(10);
         while tokio::net::TcpStream::connect(part.address).await.is_err() {
             if Instant::now() > deadline {
@@ -74,8 +84,11 @@ impl Part {
     }
 
     /// The gateway, just started and perhaps not yet listening.
-    pub(crate) async fn gateway_started(upstream: SocketAddr) -> io::Result<Self> {
+    pub(crate) async fn gateway_started(upstream: SocketAddr, kept: Kept) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
+        if kept == Kept::Nothing {
+            std::fs::write(folder.path().join("pointsman-data"), "")?;
+        }
         let config = folder.path().join("config.yaml");
         std::fs::write(&config, config_text(upstream))?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -85,6 +98,7 @@ impl Part {
             .arg("--config")
             .arg(&config)
             .args(["--port", &address.port().to_string()])
+            .current_dir(folder.path())
             .env_clear()
             .env("BENCH_KEY", KEY)
             .env("BENCH_UPSTREAM_KEY", "sk-upstream")
@@ -97,6 +111,46 @@ impl Part {
             address,
             _folder: Some(folder),
         })
+    }
+
+    /// Makes a key of a user in a team of an organisation, each with a budget and rates that the load
+    /// does not reach.
+    pub(crate) async fn make_key(&self) -> io::Result<&'static str> {
+        let admin = support::Client::new(&format!("http://{}", self.address)).key(KEY);
+        let means = |mut body: serde_json::Value| {
+            for (name, value) in [
+                ("max_budget", 1_000_000_u64),
+                ("rpm_limit", 1_000_000_000),
+                ("tpm_limit", 1_000_000_000_000),
+            ] {
+                body[name] = value.into();
+            }
+            body
+        };
+        let id = "bench";
+        for (path, body) in [
+            (
+                "/organization/new",
+                json!({"organization_id": id, "organization_alias": id}),
+            ),
+            (
+                "/user/new",
+                json!({"user_id": id, "auto_create_key": false}),
+            ),
+            (
+                "/team/new",
+                json!({"team_id": id, "organization_id": id, "team_member_budget": 1_000_000,
+                    "members_with_roles": [{"role": "user", "user_id": id}]}),
+            ),
+        ] {
+            told(&admin.post(path, &means(body)).await)?;
+        }
+        let key = means(json!({"team_id": id, "user_id": id, "key_alias": id}));
+        let made = told(&admin.post("/key/generate", &key).await)?;
+        let secret = made["key"]
+            .as_str()
+            .ok_or_else(|| io::Error::other("no key"))?;
+        Ok(secret.to_owned().leak())
     }
 
     async fn again(role: &str) -> io::Result<Self> {
@@ -152,6 +206,14 @@ impl Drop for Part {
         // One that has ended already cannot be killed, and need not be.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+fn told(answer: &support::Answer) -> io::Result<serde_json::Value> {
+    if answer.status == 200 {
+        Ok(answer.json())
+    } else {
+        Err(io::Error::other(answer.text()))
     }
 }
 
