@@ -352,7 +352,7 @@ impl Doors {
             reason_of,
         );
         let client = gateway.upstream.client().clone();
-        let pass_door = PassDoor::new(gateway.live.clone(), client, reporter);
+        let pass_door = PassDoor::new(gateway.live.clone(), client, reporter, access.clone());
         let api = Api::new(
             gateway.live.clone(),
             gateway.store.clone(),

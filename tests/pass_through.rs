@@ -123,29 +123,211 @@ async fn nobody_without_a_key_passes() {
     assert!(api.seen().is_empty());
 }
 
+/// A new key's holder.
+async fn holder(gateway: &Gateway, admin: &Client, members: Value) -> Client {
+    let made = admin.post("/key/generate", &members).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let made = made.json();
+    gateway.client().key(made["key"].as_str().unwrap())
+}
+
+/// What a caller asks OpenAI itself.
+fn asking(model: &str) -> Value {
+    json!({"model": model, "max_tokens": 5, "messages": []})
+}
+
+const OPENAI_CHAT: &str = "/openai/v1/chat/completions";
+/// What the two tokens of [`told`] cost by the file's prices.
+const EACH: f64 = 0.000_02;
+
+/// An answer that took ten tokens and five.
+fn told() -> Reply {
+    let usage = json!({"prompt_tokens": 10, "completion_tokens": 5});
+    Reply {
+        content: support::Content::Json(json!({"model": "gpt-4o-mini-2024-07-18", "usage": usage})),
+        ..Reply::default()
+    }
+}
+
+/// Waits until so many requests are in the spend log, and gives them, the newest first.
+async fn rows(admin: &Client, count: usize) -> Vec<Value> {
+    support::soon("the spend log", async {
+        loop {
+            let rows = admin.get("/spend/logs?limit=50").await.json();
+            let rows = rows.as_array().unwrap().clone();
+            if rows.len() >= count {
+                return rows;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
 #[tokio::test]
-async fn a_key_with_means_of_its_own_does_not_pass_around_them() {
+async fn a_key_passes_to_the_models_of_its_list_alone() {
     let Scene {
         api,
         gateway,
         client,
     } = scene("").await;
-    for (members, status) in [
-        (json!({}), 200),
-        (json!({"max_budget": 1}), 403),
-        (json!({"rpm_limit": 5}), 403),
-        (json!({"models": ["chat"]}), 403),
+    let held = holder(&gateway, &client, json!({"models": ["chat", "openai/o3"]})).await;
+    for (path, body, status) in [
+        // The group `chat` has this model, and the list has the other.
+        (OPENAI_CHAT, asking("gpt-4o-mini"), 200),
+        (OPENAI_CHAT, asking("o3"), 200),
+        (OPENAI_CHAT, asking("gpt-4o"), 403),
+        ("/anthropic/v1/messages", asking("gpt-4o-mini"), 403),
+        (
+            "/gemini/v1beta/models/gpt-4o-mini:generateContent",
+            json!({}),
+            403,
+        ),
+        // Nobody knows which model a batch asks.
+        ("/openai/v1/batches", json!({"input_file_id": "f"}), 403),
+        ("/openai/v1/files", json!({}), 200),
     ] {
-        let made = client.post("/key/generate", &members).await.json();
-        let key = made["key"].as_str().expect("a key");
-        let answer = gateway
-            .client()
-            .key(key)
-            .post("/openai/v1/batches", &json!({}))
-            .await;
-        assert_eq!(answer.status, status, "{members}: {}", answer.text());
+        let answer = held.post(path, &body).await;
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.text());
     }
-    assert_eq!(api.seen().len(), 1);
+    let twice = r#"{"model":"gpt-4o-mini","model":"gpt-4o"}"#;
+    assert_eq!(held.post_text(OPENAI_CHAT, twice).await.status, 400);
+    assert_eq!(held.get("/openai/v1/files").await.status, 200);
+    let denied = held.post(OPENAI_CHAT, &asking("gpt-4o")).await.json();
+    assert_eq!(denied["error"]["type"], "key_model_access_denied");
+    assert_eq!(api.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_key_passes_as_often_as_its_rates_allow() {
+    let Scene {
+        api,
+        gateway,
+        client,
+    } = scene("").await;
+    let held = holder(&gateway, &client, json!({"rpm_limit": 1})).await;
+    assert_eq!(held.get("/openai/v1/files").await.status, 200);
+    let limited = support::soon("a refusal", async {
+        loop {
+            let answer = held.get("/openai/v1/files").await;
+            if answer.status == 429 {
+                return answer;
+            }
+        }
+    })
+    .await;
+    assert_eq!(limited.header("rate_limit_type"), Some("requests"));
+    let one = holder(&gateway, &client, json!({"max_parallel_requests": 1})).await;
+    let before = api.seen().len();
+    api.next(Reply {
+        hold_head: true,
+        ..Reply::default()
+    });
+    let first = tokio::spawn({
+        let one = one.clone();
+        async move { one.get("/openai/v1/files").await.status }
+    });
+    api.until("the first", |seen| seen.len() > before).await;
+    assert_eq!(one.get("/openai/v1/files").await.status, 429);
+    api.release();
+    assert_eq!(first.await.unwrap(), 200);
+    assert_eq!(one.get("/openai/v1/files").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_passes_is_paid_from_the_callers_budgets_and_written_down() {
+    let Scene {
+        api,
+        gateway,
+        client,
+    } = scene("").await;
+    let budget = 0.000_1;
+    let team = json!({"team_id": "red", "max_budget": budget});
+    assert_eq!(client.post("/team/new", &team).await.status, 200);
+    let held = holder(&gateway, &client, json!({"team_id": "red"})).await;
+    let mut passed = 0_u32;
+    let refused = loop {
+        api.next(told());
+        let answer = held.post(OPENAI_CHAT, &asking("gpt-4o-mini")).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        passed += 1;
+        assert!(f64::from(passed) * EACH <= budget, "overspent");
+    };
+    assert!(passed > 0);
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    assert_eq!(refused.json()["error"]["type"], "budget_exceeded");
+    assert_eq!(api.seen().len(), passed as usize);
+    let rows = rows(&client, passed as usize + 1).await;
+    let paid: Vec<_> = rows
+        .iter()
+        .filter(|row| row["status"] == "success")
+        .collect();
+    assert_eq!(paid.len(), passed as usize);
+    for row in paid {
+        assert!((row["spend"].as_f64().unwrap() - EACH).abs() < 1e-12);
+        assert_eq!(row["call_type"], "pass_through_endpoint");
+        assert_eq!(
+            (&row["team_id"], &row["model_group"]),
+            (&json!("red"), &json!("chat"))
+        );
+        assert_eq!(row["model"], "gpt-4o-mini-2024-07-18");
+        assert_eq!(row["prompt_tokens"], 10);
+    }
+    let info = client.get("/team/info?team_id=red").await.json();
+    let spent = info["spend"].as_f64().unwrap();
+    assert!((spent - f64::from(passed) * EACH).abs() < 1e-12, "{spent}");
+    // To look at an answer again costs nothing.
+    api.next(told());
+    let looks = holder(&gateway, &client, json!({})).await;
+    assert_eq!(looks.get("/openai/v1/responses/r-1").await.status, 200);
+    let last = gateway.client().key(MASTER_KEY);
+    let newest = &self::rows(&last, passed as usize + 2).await[0];
+    assert_eq!(newest["spend"], 0.0);
+}
+
+#[tokio::test]
+async fn a_stream_that_tells_no_usage_is_not_free() {
+    let Scene {
+        api,
+        gateway,
+        client,
+    } = scene("").await;
+    let chunk = r#"{"model":"gpt-4o-mini","choices":[{"delta":{"content":"a"}}]}"#;
+    api.next(Reply::events([chunk; 6]));
+    let held = holder(&gateway, &client, json!({"max_budget": 1})).await;
+    let mut body = asking("gpt-4o-mini");
+    body["stream"] = true.into();
+    let mut stream = held.stream(OPENAI_CHAT, &body).await;
+    assert_eq!(stream.status, 200);
+    stream.all().await;
+    let row = &rows(&client, 1).await[0];
+    assert_eq!(row["metadata"]["usage_estimated"], true);
+    let said = row["completion_tokens"].as_u64().unwrap();
+    assert!((6..=7).contains(&said), "{said}");
+    assert!(row["spend"].as_f64().unwrap() > 0.0);
+}
+
+#[tokio::test]
+async fn an_endpoint_may_have_a_price_for_each_request() {
+    let endpoints = "  pass_through_endpoints:
+  - {path: /parse, target: TARGET/parse, cost_per_request: 0.5}
+";
+    let Scene {
+        api,
+        gateway,
+        client,
+    } = scene(endpoints).await;
+    let held = holder(&gateway, &client, json!({"max_budget": 1})).await;
+    for status in [200, 200, 429] {
+        let answer = held.post("/parse", &json!({"a": 1})).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    assert_eq!(api.seen().len(), 2);
+    let rows = rows(&client, 3).await;
+    let spent: f64 = rows.iter().filter_map(|row| row["spend"].as_f64()).sum();
+    assert!((spent - 1.0).abs() < 1e-9);
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use super::{Access, Customer};
 use crate::account::Time;
 use crate::call::length::Length;
 use crate::call::means::{Purse, picos};
-use crate::call::{Call, Controls, Hop, Tab};
+use crate::call::{Call, Controls, Hop, Principal, Route, Tab};
 use crate::error::{BudgetFault, Failure};
 use crate::live::{Ceiling, Live};
 use crate::routing::tokens::{Tokens, Vocabulary, apart};
@@ -162,30 +162,47 @@ impl Charges<Request<Arc<Call>>> for Access {
 impl Access {
     /// What the caller is told of a budget that cannot pay.
     pub fn over_budget(call: &Call, customer: Option<&Customer>, over: &OverBudget) -> Failure {
-        let mut found = None;
-        for_each_purse(call, customer, |purse| {
-            if purse.id() == over.id {
-                found = Some(Arc::clone(&purse.who));
-            }
-        });
-        let of_model = over.scope.ends_with("_model");
-        // A spent budget is spent, whatever the last request would have cost.
-        let shown = |amount: Usd| usd::Usd(i128::from(amount.picos()));
-        Failure::OverBudget(Box::new(BudgetFault {
-            scope: over.scope,
-            who: found.as_deref().unwrap_or_default().to_owned(),
-            model: of_model.then(|| call.counted_as().to_owned()),
-            spent: shown(over.spent.plus(over.reserved)),
-            limit: shown(over.limit),
-            retry_after: over.retry_after,
-            status: call.live.routes().general.budget_error_status,
-        }))
+        refusal(
+            &call.live,
+            &call.principal,
+            customer,
+            call.counted_as(),
+            over,
+        )
     }
 
     /// The whole proxy's budget, by the table in force.
     pub(super) fn proxy_purse(&self) -> Option<Purse> {
         proxy_purse(&self.0.live.load())
     }
+}
+
+/// What the caller is told of one of its budgets.
+pub(super) fn refusal(
+    live: &Live,
+    principal: &Principal,
+    customer: Option<&Customer>,
+    model: &str,
+    over: &OverBudget,
+) -> Failure {
+    let mut found = None;
+    each_purse_of(live, principal, customer, model, |purse| {
+        if purse.id() == over.id {
+            found = Some(Arc::clone(&purse.who));
+        }
+    });
+    let of_model = over.scope.ends_with("_model");
+    // A spent budget is spent, whatever the last request would have cost.
+    let shown = |amount: Usd| usd::Usd(i128::from(amount.picos()));
+    Failure::OverBudget(Box::new(BudgetFault {
+        scope: over.scope,
+        who: found.as_deref().unwrap_or_default().to_owned(),
+        model: of_model.then(|| model.to_owned()),
+        spent: shown(over.spent.plus(over.reserved)),
+        limit: shown(over.limit),
+        retry_after: over.retry_after,
+        status: live.routes().general.budget_error_status,
+    }))
 }
 
 /// The amount to reserve: the worst case, or what is left where that is less but pays an answer.
@@ -240,16 +257,23 @@ fn counted(call: &Call, bound: u64) -> u64 {
     tokens.saturating_add(FRAME_TOKENS).min(bound)
 }
 
-fn for_each_purse<'a>(
-    call: &'a Call,
-    customer: Option<&'a Customer>,
+fn for_each_purse(call: &Call, customer: Option<&Customer>, each: impl FnMut(&Purse)) {
+    let model = call.counted_as();
+    each_purse_of(&call.live, &call.principal, customer, model, each);
+}
+
+/// The budgets of a request that counts as one for `model`.
+pub(super) fn each_purse_of(
+    live: &Live,
+    principal: &Principal,
+    customer: Option<&Customer>,
+    model: &str,
     mut each: impl FnMut(&Purse),
 ) {
-    let model = call.counted_as();
-    if let Some(proxy) = proxy_purse(&call.live) {
+    if let Some(proxy) = proxy_purse(live) {
         each(&proxy);
     }
-    call.principal.means().purses(model).for_each(&mut each);
+    principal.means().purses(model).for_each(&mut each);
     if let Some(means) = customer.and_then(|customer| customer.means.as_ref()) {
         means.purses(model).for_each(each);
     }

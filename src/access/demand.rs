@@ -10,12 +10,12 @@ use pointsman_layers::token_bucket::{Demand, Demands, Limited, MOST, Unit};
 use super::{Access, Customer};
 use crate::call::length::Length;
 use crate::call::means::Limit;
-use crate::call::{Call, Tab};
+use crate::call::{Call, Principal, Tab};
 use crate::error::{Failure, RateFault};
 use crate::live::TokenKind;
 
 /// Bytes of a token, as far as an estimate needs to know.
-const BYTES_PER_TOKEN: u64 = 4;
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
 /// Says what a request used when it is over.
 #[derive(Clone, Debug)]
@@ -68,38 +68,54 @@ impl Demands<Request<Arc<Call>>> for Access {
 impl Access {
     /// What the caller is told of a rate that has no room.
     pub fn limited(call: &Call, customer: Option<&Customer>, limited: &Limited) -> Failure {
-        let who = limits(call, customer).find(|limit| limit.scope.id() == limited.id);
-        let parallel = limited.unit == Unit::Parallel;
-        // Nobody knows when a place is free; LiteLLM tells its window.
-        let reset = if parallel {
-            Duration::from_mins(1)
-        } else {
-            limited.reset
-        };
-        let ends = SystemTime::now() + reset;
-        let shown = humantime::format_rfc3339_seconds(ends).to_string();
-        Failure::Limited(Box::new(RateFault {
-            scope: limited.scope,
-            who: who.map(|limit| limit.who.to_string()).unwrap_or_default(),
-            unit: match limited.unit {
-                Unit::Requests => "requests",
-                Unit::Tokens => "tokens",
-                Unit::Parallel => "max_parallel_requests",
-            },
-            limit: limited.limit,
-            remaining: limited.remaining,
-            reset,
-            reset_at: shown.replace('T', " ").replace('Z', " UTC"),
-        }))
+        refusal(limits(call, customer), limited)
     }
 }
 
+/// What the caller is told of one of its limits.
+pub(super) fn refusal<'a>(
+    mut limits: impl Iterator<Item = &'a Limit>,
+    limited: &Limited,
+) -> Failure {
+    let who = limits.find(|limit| limit.scope.id() == limited.id);
+    let parallel = limited.unit == Unit::Parallel;
+    // Nobody knows when a place is free; LiteLLM tells its window.
+    let reset = if parallel {
+        Duration::from_mins(1)
+    } else {
+        limited.reset
+    };
+    let ends = SystemTime::now() + reset;
+    let shown = humantime::format_rfc3339_seconds(ends).to_string();
+    Failure::Limited(Box::new(RateFault {
+        scope: limited.scope,
+        who: who.map(|limit| limit.who.to_string()).unwrap_or_default(),
+        unit: match limited.unit {
+            Unit::Requests => "requests",
+            Unit::Tokens => "tokens",
+            Unit::Parallel => "max_parallel_requests",
+        },
+        limit: limited.limit,
+        remaining: limited.remaining,
+        reset,
+        reset_at: shown.replace('T', " ").replace('Z', " UTC"),
+    }))
+}
+
 fn limits<'a>(call: &'a Call, customer: Option<&'a Customer>) -> impl Iterator<Item = &'a Limit> {
-    let model = call.counted_as();
+    limits_of(&call.principal, customer, call.counted_as())
+}
+
+/// The limits of a request that counts as one for `model`.
+pub(super) fn limits_of<'a>(
+    principal: &'a Principal,
+    customer: Option<&'a Customer>,
+    model: &'a str,
+) -> impl Iterator<Item = &'a Limit> {
     let of_customer = customer
         .and_then(|customer| customer.means.as_ref())
-        .filter(|_| !call.principal.admin);
-    let own = call.principal.means().limits(model);
+        .filter(|_| !principal.admin);
+    let own = principal.means().limits(model);
     own.chain(
         of_customer
             .into_iter()

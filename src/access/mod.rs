@@ -19,6 +19,7 @@ mod cache;
 mod charge;
 mod demand;
 mod keys;
+pub mod pass;
 #[cfg(test)]
 mod tests;
 

@@ -318,6 +318,11 @@ impl Means {
             .chain(self.model_purses.values().flatten())
     }
 
+    /// Whether there is a limit or a budget for this model alone.
+    pub fn names(&self, model: &str) -> bool {
+        self.model_limits.contains_key(model) || self.model_purses.contains_key(model)
+    }
+
     /// Whether there is nothing that it may not exceed.
     pub fn unlimited(&self) -> bool {
         self.limits.is_empty()

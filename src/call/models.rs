@@ -64,6 +64,21 @@ impl Models {
         }
     }
 
+    /// Whether a model that the file need not name may be asked for by one of these names.
+    pub fn check_names(&self, names: &[&str]) -> Result<(), Party> {
+        let named = |list: &List| {
+            let allows = |name: &&str| {
+                list.exact.contains(*name)
+                    || list.patterns.iter().any(|pattern| fits(pattern, name))
+            };
+            names.iter().any(allows)
+        };
+        match self.lists.iter().find(|(_, list)| !named(list)) {
+            None => Ok(()),
+            Some((party, _)) => Err(*party),
+        }
+    }
+
     /// Whether every model is allowed.
     pub fn all(&self) -> bool {
         self.lists.is_empty()

@@ -190,7 +190,7 @@ impl fmt::Display for Refusal {
 }
 
 /// What was found in a body.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Peek {
     members: SmallVec<[(Field, Member); 8]>,
     /// One past the opening brace.

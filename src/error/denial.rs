@@ -50,7 +50,7 @@ pub enum Denial {
         /// What it is for.
         allowed: Vec<String>,
     },
-    /// The key is held to models, rates or budgets, which nothing holds it to on this path.
+    /// The key is held to a list of models, and the request may ask for one that it does not name.
     Unheld,
     /// The model is not on the list of whoever the key answers to.
     Model {
@@ -174,8 +174,8 @@ impl fmt::Display for Denial {
                 Names(allowed)
             ),
             Self::Unheld => f.write_str(
-                "This key, or who it answers to, is held to models, rates or a budget, which cannot \
-                 be held to where a whole API is passed on. Call the gateway's own endpoints.",
+                "This key, or who it answers to, may ask for some models only, and the request does \
+                 not name a model in JSON. Name it, or call the gateway's own endpoints.",
             ),
             Self::Model { model, party } => write!(
                 f,

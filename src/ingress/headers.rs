@@ -9,7 +9,7 @@ use pointsman_routes::usd::{Decimal, Usd};
 
 use crate::access::Access;
 use crate::account::Time;
-use crate::call::{Call, Trail};
+use crate::call::{Call, Principal, Trail};
 use crate::live::Endpoint;
 use crate::spend::price::Cost;
 
@@ -311,10 +311,20 @@ pub fn push_times(headers: &mut HeaderMap, call: &Call, upstream: Duration) {
 
 /// What the key has spent, this call included as far as its cost is known, and what it may use.
 pub fn push_key(headers: &mut HeaderMap, call: &Call, access: &Access) {
-    let means = call.principal.means();
+    push_means(
+        headers,
+        &call.principal,
+        call.tab.cost().unwrap_or(0),
+        access,
+    );
+}
+
+/// What the key has spent, with `more` picodollars that are not settled yet, and what it may use.
+pub fn push_means(headers: &mut HeaderMap, principal: &Principal, more: u64, access: &Access) {
+    let means = principal.means();
     if let Some(purse) = means.key_purse() {
         let spent = access.spent(purse).picos();
-        let spent = spent.saturating_add(call.tab.cost().unwrap_or(0));
+        let spent = spent.saturating_add(more);
         headers.insert(KEY_SPEND, dollars(Usd(spent.into())));
         if let Some(max) = purse.budget(Time::now).max() {
             headers.insert(KEY_BUDGET, dollars(Usd(max.picos().into())));

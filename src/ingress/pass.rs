@@ -1,19 +1,25 @@
-//! Requests that are passed on to a whole API: the gateway checks who asks, puts its own credential
-//! in place of the caller's, and counts what the answer says it took.
+//! Requests that are passed on to a whole API: the gateway checks who asks and for what, holds the
+//! caller to its rates and budgets, puts its own credential in place of the caller's, and counts what
+//! the answer says it took.
+//!
+//! The body of a request goes by as it comes, unless the caller is held to anything: then a body of JSON
+//! is read first, for the model and the length of the answer that it asks for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use pointsman_layers::BoxError;
 
 use super::body::Body;
 use super::front::refuse;
 use super::{headers, read};
-use crate::call::{Dialect, Principal};
+use crate::access::pass::{Passing, Toll};
+use crate::access::{Access, address};
+use crate::call::{About, Dialect, Peek, Principal};
 use crate::error::{ApiFault, Denial, Failure, RequestFault, UpstreamKind};
 use crate::live::api::Refused;
 use crate::live::{Api, Handle, Live};
@@ -23,10 +29,13 @@ use crate::spend::report::Reporter;
 use crate::upstream::Client;
 use crate::upstream::client::{Pieces, Reply, SendError};
 use crate::upstream::pass::{PassEnd, Passed, Tap};
+use crate::wire::asked::Asked;
 use crate::wire::usage::Shape;
 
 /// Longest request body, unless the file says otherwise: batches and recordings are long.
 const MAX_REQUEST_BYTES: u64 = 200 << 20;
+/// Longest request body of a caller who is held to anything: it is kept while it is read.
+const MAX_READ_BYTES: u64 = 32 << 20;
 /// Longest error body that is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 /// How long a provider may take to its head, and between two pieces; LiteLLM's deadline.
@@ -106,15 +115,18 @@ pub struct PassDoor {
     live: Handle,
     client: Client,
     reporter: Reporter,
+    access: Access,
 }
 
 impl PassDoor {
     /// Sends through `client`, each request by the table that is in force when it comes.
-    pub fn new(live: Handle, client: Client, reporter: Reporter) -> Self {
+    /// `access` holds callers to what they have.
+    pub fn new(live: Handle, client: Client, reporter: Reporter, access: Access) -> Self {
         Self {
             live,
             client,
             reporter,
+            access,
         }
     }
 
@@ -129,27 +141,101 @@ impl PassDoor {
     {
         let live = self.live.load();
         let (head, body) = request.into_parts();
-        let (id, _) = read::call_id(&head.headers);
+        let ids = read::call_id(&head.headers);
+        let id = ids.0.clone();
         let Some(api) = live.api(head.uri.path()) else {
             return refuse(&Failure::Request(RequestFault::Route), Dialect::OpenAi, &id);
         };
-        let mut record = begun(&head, &id, api);
-        // What passes is not read before it goes, so nothing could hold a key to its means here.
-        let asker = &record.principal;
-        let free = asker.models().all() && asker.means().unlimited();
-        if !(asker.admin || free) {
-            return refuse(&Failure::Denied(Denial::Unheld), dialect(api), &id);
-        }
-        match self.pass(&live, api, &head, body, &mut record).await {
+        let principal = head.extensions.get::<Arc<Principal>>();
+        let principal = principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone);
+        let mut record = begun(&live, &head, ids, api, Arc::clone(&principal));
+        let mut response = match self.admit(&live, api, &head, body, &mut record).await {
             Ok(response) => response,
             Err(failure) => {
                 record.status = failure.status();
                 record.failure = Some(failure.class());
+                record.cost = Cost::default();
                 record.ended = Instant::now();
                 self.reporter.report_pass(record);
                 refuse(&failure, dialect(api), &id)
             }
+        };
+        headers::push_means(response.headers_mut(), &principal, 0, &self.access);
+        response
+    }
+
+    /// Passes a request on if its caller may ask for it and has the means.
+    async fn admit<B>(
+        &self,
+        live: &Arc<Live>,
+        api: &Api,
+        head: &Parts,
+        body: B,
+        record: &mut PassRecord,
+    ) -> Result<Response<Body>, Failure>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if self.reporter.ledger().is_some_and(|ledger| !ledger.takes()) {
+            return Err(Failure::LedgerDown);
         }
+        let customer = match &record.about.end_user {
+            Some(id) => self.access.customer(id).await,
+            None => None,
+        };
+        let account = customer.as_ref().and_then(|one| one.account.as_ref());
+        if account.is_some_and(|account| account.blocked) {
+            let id = record.about.end_user.as_deref().unwrap_or_default();
+            return Err(Failure::Denied(Denial::EndUserBlocked(id.to_owned())));
+        }
+        let principal = Arc::clone(&record.principal);
+        let means = customer.as_ref().and_then(|one| one.means.as_ref());
+        let proxy = live.routes().settings.budget.is_some();
+        let free =
+            principal.models().all() && principal.means().unlimited() && means.is_none() && !proxy;
+        let sends = !matches!(
+            head.method,
+            Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
+        );
+        let read = sends && !free && is_json(&head.headers);
+        let limit = limit(live);
+        let (body, text) = if read {
+            let limit = limit.min(MAX_READ_BYTES);
+            let whole = read::read_body(&head.headers, body, limit).await?;
+            (Either::Left(Full::new(whole.clone())), whole)
+        } else {
+            (Either::Right(body.map_err(Into::into)), Bytes::new())
+        };
+        let asked = Asked::read(head.uri.path(), &text).map_err(|_| {
+            let what = "the member `model` stands twice".to_owned();
+            Failure::Request(RequestFault::Json(what))
+        })?;
+        record.length = if read {
+            text.len() as u64
+        } else {
+            http_body::Body::size_hint(&body).lower()
+        };
+        let toll = {
+            let passing = Passing {
+                live,
+                provider: &api.provider,
+                principal: &principal,
+                customer: customer.as_deref(),
+                asked: &asked,
+                length: record.length,
+                fixed: api.cost.unwrap_or_default(),
+            };
+            passing
+                .check_model(sends && !is_upload(head.uri.path()))
+                .map_err(Failure::Denied)?;
+            record.asked = asked
+                .model
+                .clone()
+                .zip(passing.counted_as().map(str::to_owned));
+            self.access.hold(&passing).await?
+        };
+        self.pass(live, api, head, body, (record, toll)).await
     }
 
     async fn pass<B>(
@@ -158,7 +244,7 @@ impl PassDoor {
         api: &Api,
         head: &Parts,
         body: B,
-        record: &mut PassRecord,
+        (record, toll): (&mut PassRecord, Toll),
     ) -> Result<Response<Body>, Failure>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -185,13 +271,19 @@ impl PassDoor {
         let mut told = answer_headers(&answered.headers, api);
         headers::push_call(&mut told, &record.id);
         let status = answered.status;
-        let record = std::mem::replace(record, begun(head, &record.id, api));
         let body = if status.is_client_error() || status.is_server_error() {
-            self.refused(api, reply, &mut told, record).await
+            drop(toll);
+            self.refused(api, reply, &mut told, record.clone()).await
         } else {
             let kind = told.get(header::CONTENT_TYPE);
-            let tap = Tap::new(api.shape, kind.map_or(b"", HeaderValue::as_bytes));
-            let on_end = self.at_end(Arc::clone(live), record);
+            // What is only looked up was paid when it was made.
+            let shape = if head.method == Method::POST {
+                api.shape
+            } else {
+                Shape::Unknown
+            };
+            let tap = Tap::new(shape, kind.map_or(b"", HeaderValue::as_bytes));
+            let on_end = self.at_end(Arc::clone(live), record.clone(), toll);
             Body::passed(Passed::new(reply, tap, TIMEOUT, on_end))
         };
         let mut response = Response::new(body);
@@ -229,16 +321,34 @@ impl PassDoor {
         Body::whole(body)
     }
 
-    fn at_end(&self, live: Arc<Live>, mut record: PassRecord) -> Box<dyn FnOnce(PassEnd) + Send> {
+    fn at_end(
+        &self,
+        live: Arc<Live>,
+        mut record: PassRecord,
+        toll: Toll,
+    ) -> Box<dyn FnOnce(PassEnd) + Send> {
         let reporter = self.reporter.clone();
         Box::new(move |end| {
-            record.settle(end.figures, live.routes());
+            record.settle(end.figures, end.events, live.routes());
             record.dropped = end.dropped;
             record.failure = end.broken.then_some("APIConnectionError");
             record.ended = Instant::now();
+            toll.settle(record.usage.as_ref(), record.cost.total());
             reporter.report_pass(record);
         })
     }
+}
+
+/// Whether a body says that it is JSON, or says nothing of itself.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind.contains("json")))
+}
+
+/// Whether a path only brings something to the provider, and has no model do anything.
+fn is_upload(path: &str) -> bool {
+    let mut steps = path.split('/');
+    steps.any(|step| matches!(step, "files" | "uploads"))
 }
 
 /// In whose way the callers of an API read errors.
@@ -251,18 +361,30 @@ fn dialect(api: &Api) -> Dialect {
     }
 }
 
-fn begun(head: &Parts, id: &HeaderValue, api: &Api) -> PassRecord {
-    let principal = head.extensions.get::<Arc<Principal>>();
+fn begun(
+    live: &Live,
+    head: &Parts,
+    (id, row): (HeaderValue, u128),
+    api: &Api,
+    principal: Arc<Principal>,
+) -> PassRecord {
+    let ip = address::of(&head.extensions, &head.headers, live);
+    let own = live.end_user_header();
     PassRecord {
-        id: id.clone(),
-        principal: principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone),
+        id,
+        row,
+        principal,
         prefix: api.prefix.clone(),
         provider: api.provider.clone(),
         status: StatusCode::OK,
         failure: None,
         dropped: false,
+        about: About::read(&head.headers, own, ip, b"{}", &Peek::default()),
+        asked: None,
         model: None,
         usage: None,
+        estimated: false,
+        length: 0,
         cost: Cost {
             input: api.cost.unwrap_or_default(),
             ..Cost::default()

@@ -194,7 +194,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     )))
 }
 
-async fn read_body<B>(headers: &HeaderMap, body: B, limit: u64) -> Result<Bytes, Failure>
+pub(super) async fn read_body<B>(headers: &HeaderMap, body: B, limit: u64) -> Result<Bytes, Failure>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

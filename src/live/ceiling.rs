@@ -1,6 +1,6 @@
 //! What an answer of a group may cost at most, by the dearest of whoever may give it.
 
-use pointsman_routes::table::{Deployment, DeploymentId, Group, Routes, Target};
+use pointsman_routes::table::{Deployment, DeploymentId, Facts, Group, Price, Routes, Target};
 use pointsman_routes::usd::Usd;
 
 /// The dearest prices and the largest sizes of some deployments.
@@ -38,7 +38,11 @@ impl Ceiling {
     }
 
     fn of(deployment: &Deployment) -> Self {
-        let price = &deployment.price;
+        Self::of_model(&deployment.price, &deployment.facts)
+    }
+
+    /// That of a model at these prices.
+    pub fn of_model(price: &Price, facts: &Facts) -> Self {
         let long = price.long.as_ref();
         let dearest =
             |prices: &[Option<Usd>]| prices.iter().flatten().max().copied().unwrap_or_default();
@@ -56,8 +60,8 @@ impl Ceiling {
                 price.audio_output,
                 long.and_then(|long| long.output),
             ]),
-            output_tokens: deployment.facts.max_output_tokens,
-            window: deployment.facts.max_input_tokens,
+            output_tokens: facts.max_output_tokens,
+            window: facts.max_input_tokens,
         }
     }
 }

@@ -106,6 +106,11 @@ impl Ledger {
         self.put(|out| entry::push_ended(out, record));
     }
 
+    /// Writes down the row of a request that was passed on and has ended.
+    pub fn end_of(&self, row: &SpendRow) {
+        self.put(|out| entry::push_row(out, row));
+    }
+
     fn put(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let inner = &self.0;
         match inner.journal.append(write) {

@@ -7,16 +7,24 @@ use http::{HeaderValue, StatusCode};
 use metrics::{Label, counter, gauge, histogram};
 use pointsman_routes::catalog;
 use pointsman_routes::table::Routes;
+use serde_json::{Value, json};
 
 use super::price::{Cost, price};
-use crate::call::{Principal, Usage};
+use crate::account::{SpendRow, Time};
+use crate::call::{About, Peek, Principal, Usage};
 use crate::wire::usage::Figures;
+use crate::wire::uuid;
+
+/// Bytes of a token, as far as an estimate needs to know.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// A request that was passed on and has ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PassRecord {
     /// `x-litellm-call-id`.
     pub id: HeaderValue,
+    /// The id of its row in the ledger; never the caller's word.
+    pub row: u128,
     /// Who asked.
     pub principal: Arc<Principal>,
     /// The path before which the API stands, such as `/openai`.
@@ -29,10 +37,18 @@ pub struct PassRecord {
     pub failure: Option<&'static str>,
     /// The caller went away before the end.
     pub dropped: bool,
-    /// The model, if the answer named one.
+    /// What it says of itself for the spend log, in headers.
+    pub about: About,
+    /// The model that it names, and the name that it counts under.
+    pub asked: Option<(String, String)>,
+    /// The model, if the answer named one, else the one that was asked for.
     pub model: Option<String>,
-    /// What it took, if the answer said so.
+    /// What it took, if the answer said so, or by its events.
     pub usage: Option<Usage>,
+    /// The usage is an estimate, because a stream did not tell it.
+    pub estimated: bool,
+    /// Bytes of the request's body, as far as they are known.
+    pub length: u64,
     /// What it cost.
     pub cost: Cost,
     /// When its head had been read.
@@ -45,26 +61,113 @@ pub struct PassRecord {
 
 impl PassRecord {
     /// Books what the answer said: its price is that of a deployment of the same model in the
-    /// file, else the catalog's.
-    pub fn settle(&mut self, figures: Figures, routes: &Routes) {
-        self.model = figures.model;
+    /// file, else the catalog's. A stream that told no usage took a token for each of its `events`, and
+    /// its prompt one for four bytes: a caller who asks for no usage does not pass for free.
+    pub fn settle(&mut self, figures: Figures, events: u64, routes: &Routes) {
         self.usage = figures.told.map(|told| Usage {
             cache_write: told.cache_write,
             ..Usage::from(told.usage)
         });
-        let (Some(model), Some(usage)) = (&self.model, &self.usage) else {
+        if self.usage.is_none() && events > 0 && self.asked.is_some() {
+            self.estimated = true;
+            self.usage = Some(Usage {
+                prompt: self.length / BYTES_PER_TOKEN,
+                completion: events,
+                ..Usage::default()
+            });
+        }
+        let asked = self.asked.as_ref().map(|(model, _)| model.clone());
+        let names = [figures.model.clone(), asked.clone()];
+        self.model = figures.model.or(asked);
+        let Some(usage) = &self.usage else {
             return;
         };
-        let own = routes.deployments.iter().find(|deployment| {
-            deployment.provider.name == self.provider && deployment.model == **model
-        });
-        let known = own
-            .map(|deployment| deployment.price)
-            .or_else(|| catalog::find(model, &self.provider).map(|model| model.price));
+        let own = |name: &String| {
+            let mut deployments = routes.deployments.iter();
+            let found = deployments.find(|deployment| {
+                deployment.provider.name == self.provider && deployment.model == **name
+            });
+            found.map(|deployment| deployment.price)
+        };
+        let of_catalog =
+            |name: &String| catalog::find(name, &self.provider).map(|model| model.price);
+        let mut names = names.iter().flatten();
+        let known = names
+            .clone()
+            .find_map(own)
+            .or_else(|| names.find_map(of_catalog));
         if let Some(known) = known {
             let cost = price(usage, &known);
             self.cost.input = self.cost.input.plus(cost.input);
             self.cost.output = self.cost.output.plus(cost.output);
+        }
+    }
+
+    /// Its row in the spend log.
+    pub(super) fn row(&self) -> SpendRow {
+        let bearer = self.principal.bearer.as_deref();
+        let key = bearer.map(|bearer| &bearer.key);
+        let team = bearer.and_then(|bearer| bearer.team.as_ref());
+        let mut notes = self.about.notes(b"{}", &Peek::default());
+        let of_key = key.map(|key| &key.tags).into_iter().flatten();
+        let of_team = team.map(|team| &team.tags).into_iter().flatten();
+        of_key.chain(of_team).for_each(|tag| notes.add_tag(tag));
+        let mut metadata = notes.metadata;
+        let mut note = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                metadata.insert(name.to_owned(), value);
+            }
+        };
+        let text = |text: Option<&str>| text.map(Value::from);
+        note("pass_through", Some(self.prefix.as_str().into()));
+        note("litellm_call_id", text(self.id.to_str().ok()));
+        note("user_api_key_alias", text(self.principal.alias.as_deref()));
+        let alias = team.and_then(|team| team.team_alias.as_deref());
+        note("user_api_key_team_alias", text(alias));
+        note("usage_estimated", self.estimated.then_some(true.into()));
+        note("client_gone", self.dropped.then_some(true.into()));
+        let error = self
+            .failure
+            .map(|class| json!({"error_code": self.status.as_str(), "error_class": class}));
+        note("error_information", error);
+        let usage = self.usage.unwrap_or_default();
+        let end_time = Time::now();
+        let total = self.total();
+        let micros = i64::try_from(total.as_micros()).unwrap_or(i64::MAX);
+        SpendRow {
+            request_id: String::from_utf8_lossy(&uuid::text(self.row)).into_owned(),
+            call_type: "pass_through_endpoint".to_owned(),
+            api_key: self.principal.key.to_string(),
+            spend: self.cost.total(),
+            total_tokens: usage.total(),
+            prompt_tokens: usage.prompt,
+            completion_tokens: usage.completion,
+            cache_read_input_tokens: usage.cache_read,
+            cache_creation_input_tokens: usage.cache_write,
+            reasoning_tokens: usage.reasoning,
+            start_time: Time(end_time.0.saturating_sub(micros)),
+            end_time,
+            model: self.model.clone().unwrap_or_default(),
+            model_group: self.asked.as_ref().map(|(_, counted)| counted.clone()),
+            custom_llm_provider: Some(self.provider.clone()),
+            user: key.and_then(|key| key.user_id.clone()),
+            end_user: self.about.end_user.as_deref().map(str::to_owned),
+            team_id: key.and_then(|key| key.team_id.clone()),
+            organization_id: bearer
+                .and_then(|bearer| bearer.organization.as_ref())
+                .map(|organization| organization.organization_id.clone()),
+            metadata,
+            request_tags: notes.tags,
+            requester_ip_address: self.about.ip.map(|ip| ip.to_string()),
+            session_id: notes.session,
+            status: if self.failure.is_some() {
+                "failure"
+            } else {
+                "success"
+            }
+            .to_owned(),
+            latency_ms: Some(total.as_secs_f64() * 1e3),
+            ..SpendRow::default()
         }
     }
 

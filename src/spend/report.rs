@@ -217,8 +217,12 @@ impl Reporter {
         self.queue(Ended::Call(record));
     }
 
-    /// Counts a request that was passed on and has ended, and queues its line. Never waits.
+    /// Writes down a request that was passed on and has ended, counts it and queues its line: to be
+    /// called before the end of its answer goes out. Waits for nothing but the kernel.
     pub fn report_pass(&self, record: PassRecord) {
+        if let Some(ledger) = &self.ledger {
+            ledger.end_of(&record.row());
+        }
         record.count();
         self.queue(Ended::Pass(record));
     }

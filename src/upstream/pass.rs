@@ -23,6 +23,8 @@ const MAX_READ_BYTES: usize = 8 << 20;
 pub struct PassEnd {
     /// What it said of itself.
     pub figures: Figures,
+    /// The events of a stream that there were, of which each says about a token.
+    pub events: u64,
     /// It broke off, or fell silent.
     pub broken: bool,
     /// The caller went away before the end.
@@ -67,6 +69,10 @@ impl Passed {
                     // Trailers are between the provider and the gateway.
                     if let Ok(bytes) = frame.into_data() {
                         self.tap.see(&bytes);
+                        // Whoever has the whole answer finds it written down.
+                        if self.reply.is_end_stream() {
+                            self.end(false, false);
+                        }
                         return Poll::Ready(Some(Ok(bytes)));
                     }
                 }
@@ -101,8 +107,10 @@ impl Passed {
 
     fn end(&mut self, broken: bool, dropped: bool) {
         if let Some(on_end) = self.on_end.take() {
+            let tap = std::mem::take(&mut self.tap);
             on_end(PassEnd {
-                figures: std::mem::take(&mut self.tap).finish(),
+                events: tap.events,
+                figures: tap.finish(),
                 broken,
                 dropped,
             });
@@ -131,6 +139,7 @@ impl std::fmt::Debug for Passed {
 pub struct Tap {
     shape: Option<Shape>,
     figures: Figures,
+    events: u64,
     held: Held,
 }
 
@@ -158,6 +167,7 @@ impl Tap {
         Self {
             shape: Some(shape),
             figures: Figures::default(),
+            events: 0,
             held,
         }
     }
@@ -178,6 +188,7 @@ impl Tap {
                 loop {
                     match splitter.next_event() {
                         Ok(Some(event)) => {
+                            self.events += 1;
                             if let Some(data) = event.data() {
                                 self.figures.read(shape, &data);
                             }

@@ -1,6 +1,7 @@
 //! The shapes of the public protocols: data only, no decisions.
 
 pub mod anthropic;
+pub mod asked;
 pub mod bedrock;
 pub mod converse;
 pub mod gemini;
