@@ -3,8 +3,6 @@
 //! The first run installs them, pinned, in the build's folder for temporary files; later runs find
 //! them there.
 
-#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::gateway;
@@ -20,12 +18,30 @@ fn installed(language: &str, pins: &str) -> PathBuf {
     support::install::installed(env!("CARGO_TARGET_TMPDIR"), &name, pins)
 }
 
-/// The gateway with what both scripts talk to: `chat`, `vectors`, `azure` and `demo`.
+/// The gateway with what the scripts talk to: `chat`, `vectors`, `azure`, `demo`, and what has to do with
+/// audio and images: `hear`, `listen`, `say` and `draw`.
 async fn scene() -> Scene {
     let upstream = Upstream::start().await;
+    let media = [
+        ("hear", "whisper-1"),
+        ("listen", "gpt-4o-transcribe"),
+        ("say", "tts-1"),
+        ("draw", "gpt-image-1"),
+    ];
+    let media = media.map(|(name, model)| {
+        format!(
+            "  - model_name: {name}
+    litellm_params:
+      model: openai/{model}
+      api_base: {}
+      api_key: os.environ/TEST_UPSTREAM_KEY
+",
+            upstream.url("/v1")
+        )
+    });
     let config = format!(
         "model_list:
-  - model_name: chat
+{2}  - model_name: chat
     litellm_params:
       model: openai/gpt-4o-mini
       api_base: {0}
@@ -51,7 +67,8 @@ general_settings:
   master_key: os.environ/TEST_MASTER_KEY
 ",
         upstream.url("/v1"),
-        upstream.url("")
+        upstream.url(""),
+        media.concat()
     );
     Scene::between(upstream, gateway!(), &config).await
 }
@@ -152,7 +169,9 @@ async fn run_node(script: &str, gateway: &Gateway, upstream: &Upstream) {
 #[tokio::test]
 async fn the_python_sdk_works_through_the_gateway() {
     let scene = scene().await;
-    run_python("test_openai", &scene.gateway, &scene.upstream).await;
+    for script in ["test_openai", "test_openai_media"] {
+        run_python(script, &scene.gateway, &scene.upstream).await;
+    }
     assert!(scene.upstream.seen().len() > 50);
     assert!(!scene.gateway.log().contains(UPSTREAM_KEY));
 }
@@ -160,7 +179,9 @@ async fn the_python_sdk_works_through_the_gateway() {
 #[tokio::test]
 async fn the_node_sdk_works_through_the_gateway() {
     let scene = scene().await;
-    run_node("openai.test.mjs", &scene.gateway, &scene.upstream).await;
+    for script in ["openai.test.mjs", "openai_media.test.mjs"] {
+        run_node(script, &scene.gateway, &scene.upstream).await;
+    }
     assert!(scene.upstream.seen().len() > 15);
 }
 

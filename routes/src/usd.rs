@@ -76,6 +76,14 @@ impl Usd {
         Self(self.0.saturating_mul(units as i128))
     }
 
+    /// A thousandth of it, a part of the smallest unit counted as a whole one: a price of a second
+    /// times milliseconds is divided so.
+    #[must_use]
+    pub const fn per_thousand(self) -> Self {
+        let whole = self.0 / 1_000;
+        Self(whole + (self.0 % 1_000 > 0) as i128)
+    }
+
     /// The sum; saturates at the type's end.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

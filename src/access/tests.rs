@@ -170,6 +170,7 @@ impl Scene {
             wants_usage: false,
             as_list: false,
             body,
+            files: None,
             peek,
             timeout: None,
             stream_timeout: None,

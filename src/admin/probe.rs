@@ -126,6 +126,7 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         target: Target::Deployment(id),
         fallback: None,
         body,
+        files: None,
         peek,
         spoken: Spoken::default(),
         passed: Vec::new(),

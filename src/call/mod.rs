@@ -32,19 +32,22 @@ pub use self::spoken::Spoken;
 pub use self::tab::Tab;
 pub use self::trail::{Left, Lost, Reached, Trail};
 use crate::live::Live;
+use crate::wire::form::File;
 pub use crate::wire::route::{Dialect, Route};
 
 impl Field {
-    /// The member that a request of this route must have.
-    pub const fn required_by(route: Route) -> Self {
+    /// The member that a request of this route must have; `None` if that is a
+    /// [file](Route::file).
+    pub const fn required_by(route: Route) -> Option<Self> {
         match route {
-            Route::Chat | Route::Messages | Route::CountTokens => Self::Messages,
-            Route::Completions | Route::Images => Self::Prompt,
-            Route::Embeddings | Route::Moderations => Self::Input,
-            Route::Rerank => Self::Query,
-            Route::Generate | Route::GenerateStream | Route::CountContents => Self::Contents,
-            Route::EmbedContent => Self::Content,
-            Route::EmbedContents => Self::Requests,
+            Route::Chat | Route::Messages | Route::CountTokens => Some(Self::Messages),
+            Route::Completions | Route::Images | Route::ImageEdits => Some(Self::Prompt),
+            Route::Embeddings | Route::Moderations | Route::Speech => Some(Self::Input),
+            Route::Rerank => Some(Self::Query),
+            Route::Generate | Route::GenerateStream | Route::CountContents => Some(Self::Contents),
+            Route::EmbedContent => Some(Self::Content),
+            Route::EmbedContents => Some(Self::Requests),
+            Route::ImageVariations | Route::Transcriptions | Route::Translations => None,
         }
     }
 }
@@ -66,8 +69,10 @@ pub struct Call {
     pub target: Target,
     /// The fallback, if the call is at one.
     pub fallback: Option<Fallback>,
-    /// The body as it came.
+    /// The body as it came; of a form, its plain fields as a JSON object.
     pub body: Bytes,
+    /// The files of a body that was a form.
+    pub files: Option<Arc<[File]>>,
     /// What is known of the body.
     pub peek: Peek,
     /// The body in the one form, once it was read so.
@@ -266,6 +271,10 @@ pub struct Usage {
     pub queries: u64,
     /// Images that were made, of models that are sold by those and not by tokens.
     pub images: u64,
+    /// Milliseconds of audio that were heard, of models that are sold by those.
+    pub audio_millis: u64,
+    /// Characters that were spoken, of models that are sold by those.
+    pub characters: u64,
 }
 
 impl Usage {
@@ -284,6 +293,7 @@ impl From<crate::wire::openai::Usage> for Usage {
             reasoning: usage.reasoning_tokens,
             audio_input: usage.prompt_audio_tokens,
             audio_output: usage.completion_audio_tokens,
+            audio_millis: usage.audio_millis,
             ..Self::default()
         }
     }
@@ -330,6 +340,7 @@ pub(crate) mod example {
             as_list: false,
             body,
             peek,
+            files: None,
             spoken: Spoken::default(),
             passed: Vec::new(),
             timeout: None,

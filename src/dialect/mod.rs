@@ -27,12 +27,7 @@ pub fn read(call: &Call) -> Result<Arc<chat::Request>, Failure> {
         Route::Generate | Route::GenerateStream | Route::CountContents => {
             gemini::read::chat(&call.body)
         }
-        Route::Embeddings
-        | Route::Rerank
-        | Route::Moderations
-        | Route::Images
-        | Route::EmbedContent
-        | Route::EmbedContents => Err(Failure::Internal),
+        _ => Err(Failure::Internal),
     })
 }
 
@@ -45,19 +40,13 @@ pub fn read_defaults(body: &[u8]) -> Result<chat::Request, Failure> {
 pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
     match call.route {
         Route::Completions => openai::write::completion(call, answer, created),
-        Route::Chat
-        | Route::Embeddings
-        | Route::Rerank
-        | Route::Moderations
-        | Route::Images
-        | Route::EmbedContent
-        | Route::EmbedContents => openai::write::chat(call, answer, created),
         Route::Messages => anthropic::message(call, answer),
         Route::CountTokens => anthropic::count(answer),
         Route::Generate | Route::GenerateStream => {
             gemini::write::chat(call.name(), id(call), answer).into()
         }
         Route::CountContents => gemini::write::count(answer.usage.as_ref()).into(),
+        _ => openai::write::chat(call, answer, created),
     }
 }
 

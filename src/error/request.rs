@@ -7,7 +7,7 @@ use http::StatusCode;
 /// A fault in the caller's request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RequestFault {
-    /// The body is not the JSON that was hoped for.
+    /// The body is not the JSON, or the form, that was hoped for.
     Json(String),
     /// A member has an impossible value, or may not be set.
     Parameter {
@@ -46,8 +46,13 @@ pub enum RequestFault {
     Body,
     /// The body came too slowly.
     Slow,
-    /// The body is not declared as JSON.
-    ContentType(String),
+    /// The body is not declared as what is taken.
+    ContentType {
+        /// What it is declared as.
+        found: String,
+        /// What is taken.
+        taken: &'static str,
+    },
     /// No such path.
     Route,
     /// No such method on this path; these there are.
@@ -68,7 +73,7 @@ impl RequestFault {
             | Self::Headers(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Route => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
         }
@@ -107,10 +112,9 @@ impl fmt::Display for RequestFault {
             }
             Self::Body => f.write_str("The request body broke off"),
             Self::Slow => f.write_str("The request body came too slowly"),
-            Self::ContentType(found) => write!(
-                f,
-                "Unsupported content type '{found}': send application/json"
-            ),
+            Self::ContentType { found, taken } => {
+                write!(f, "Unsupported content type '{found}': send {taken}")
+            }
             Self::Route => f.write_str("Not Found"),
             Self::Method(_) => f.write_str("Method Not Allowed"),
             Self::Headers(what) => f.write_str(what),

@@ -61,7 +61,7 @@ where
         named: Option<String>,
     ) -> Response<R>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<BoxError>,
         R: From<Body> + From<C>,
     {

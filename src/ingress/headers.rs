@@ -9,9 +9,10 @@ use pointsman_routes::usd::{Decimal, Usd};
 
 use crate::access::Access;
 use crate::account::Time;
-use crate::call::{Call, Principal, Trail};
+use crate::call::{Call, Principal, Route, Trail};
 use crate::live::Endpoint;
 use crate::spend::price::Cost;
+use crate::upstream::openai::audio;
 
 /// The version that is told.
 pub const VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
@@ -161,6 +162,22 @@ fn unchanging(call: &Call, endpoint: &Endpoint, streamed: bool) -> HeaderMap {
         headers.insert(COST_MARGIN_PERCENT, NOTHING);
     }
     headers
+}
+
+/// What an answer is that is neither JSON nor events: audio is what the provider says it is, and a
+/// plain transcript is text.
+pub fn push_kind(headers: &mut HeaderMap, call: &Call, provider: &HeaderMap) {
+    if call.route == Route::Speech {
+        let told = provider.get(header::CONTENT_TYPE).filter(|kind| {
+            let kind = kind.as_bytes();
+            kind.starts_with(b"audio/") || kind.starts_with(b"text/event-stream")
+        });
+        let unknown = HeaderValue::from_static("application/octet-stream");
+        headers.insert(header::CONTENT_TYPE, told.cloned().unwrap_or(unknown));
+    } else if audio::is_plain(call) {
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(header::CONTENT_TYPE, text);
+    }
 }
 
 /// Longest list of parameters that is told.

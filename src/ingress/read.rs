@@ -11,13 +11,14 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::gemini;
+use super::{form, gemini};
 use crate::access::address;
 use crate::call::{
     About, Call, Controls, Dialect, Field, Hints, Principal, Route, Spoken, Tab, peek,
 };
 use crate::error::{Denial, Failure, RequestFault};
 use crate::live::Live;
+use crate::wire::form::File;
 use crate::wire::uuid;
 
 /// Longest request body, unless the file says otherwise.
@@ -46,19 +47,27 @@ pub(super) async fn read<B>(
     arrived: Instant,
 ) -> Result<Arc<Call>, Failure>
 where
-    B: http_body::Body<Data = Bytes>,
+    B: http_body::Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     if head.method != Method::POST {
         return Err(Failure::Request(RequestFault::Method("POST")));
     }
-    check_content_type(&head.headers)?;
+    let boundary = check_content_type(&head.headers, route)?;
     let limit = live
         .routes()
         .general
         .max_request_bytes
         .unwrap_or(MAX_REQUEST_BYTES);
-    let body = read_body(&head.headers, body, limit).await?;
+    let (body, files) = match boundary {
+        Some(boundary) => {
+            // Large, and most requests are no forms.
+            let read = Box::pin(read_form(&head.headers, boundary, body, limit));
+            let (body, files) = read.await?;
+            (body, Some(files))
+        }
+        None => (read_body(&head.headers, body, limit).await?, None),
+    };
     let peek = peek::peek(&body)
         .map_err(|refusal| refused_body(&refusal))?
         .on(route);
@@ -87,11 +96,7 @@ where
         let model = asked.chars().take(200).collect();
         return Err(Failure::Denied(Denial::Model { party, model }));
     }
-    // What is to be counted may be a whole request.
-    let instead = (route == Route::CountContents).then_some(Field::GenerateRequest);
-    let has = |field| peek.get(field).is_some();
-    if !has(Field::required_by(route)) && !instead.is_some_and(has) {
-        let name = Field::required_by(route).name();
+    if let Some(name) = missing(route, &peek, files.as_deref()) {
         return Err(Failure::Request(RequestFault::Missing {
             route: route.path(),
             name,
@@ -119,6 +124,7 @@ where
         wants_usage: peek.stream && peek.wants_usage(&body),
         as_list: route == Route::GenerateStream && gemini::wants_list(head.uri.query()),
         body,
+        files,
         peek,
         spoken: Spoken::default(),
         passed: passed(&head.headers, route),
@@ -180,18 +186,60 @@ fn hints(headers: &HeaderMap, live: &Live) -> Option<Box<Hints>> {
     }))
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let kind = kind.to_str().unwrap_or("");
-    let essence = kind.split(';').next().unwrap_or("").trim();
-    if essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json") {
-        return Ok(());
+/// What the request must have and has not.
+fn missing(route: Route, peek: &peek::Peek, files: Option<&[File]>) -> Option<&'static str> {
+    let file = route.file().filter(|name| {
+        let mut fields = files.into_iter().flatten().map(|file| &file.field);
+        !fields.any(|field| field == name)
+    });
+    // What is to be counted may be a whole request.
+    let instead = (route == Route::CountContents).then_some(Field::GenerateRequest);
+    let has = |field| peek.get(field).is_some();
+    let field = Field::required_by(route).filter(|field| !has(*field) && !instead.is_some_and(has));
+    file.or(field.map(Field::name))
+}
+
+/// The boundary, if the body is a form and may be one.
+fn check_content_type(headers: &HeaderMap, route: Route) -> Result<Option<String>, Failure> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.map(|kind| kind.to_str().unwrap_or(""));
+    let essence = kind.map(|kind| kind.split(';').next().unwrap_or("").trim());
+    let json = essence.is_none_or(|essence| {
+        essence.eq_ignore_ascii_case("application/json") || essence.ends_with("+json")
+    });
+    if json && route.file().is_none() {
+        return Ok(None);
     }
-    Err(Failure::Request(RequestFault::ContentType(
-        essence.chars().take(100).collect(),
-    )))
+    let boundary = route
+        .takes_form()
+        .then(|| form::boundary(headers))
+        .flatten();
+    if boundary.is_some() {
+        return Ok(boundary);
+    }
+    Err(Failure::Request(RequestFault::ContentType {
+        found: essence.unwrap_or("").chars().take(100).collect(),
+        taken: match route.file() {
+            Some(_) => "multipart/form-data",
+            None => "application/json",
+        },
+    }))
+}
+
+async fn read_form<B>(
+    headers: &HeaderMap,
+    boundary: String,
+    body: B,
+    limit: u64,
+) -> Result<(Bytes, Arc<[File]>), Failure>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    check_length(headers, limit)?;
+    tokio::time::timeout(BODY_TIMEOUT, form::read(boundary, body, limit))
+        .await
+        .unwrap_or(Err(Failure::Request(RequestFault::Slow)))
 }
 
 pub(super) async fn read_body<B>(headers: &HeaderMap, body: B, limit: u64) -> Result<Bytes, Failure>
@@ -199,16 +247,8 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    check_length(headers, limit)?;
     let too_large = || Failure::Request(RequestFault::TooLarge { limit });
-    let declared = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok());
-    if declared
-        .and_then(|length| length.parse::<u64>().ok())
-        .is_some_and(|length| length > limit)
-    {
-        return Err(too_large());
-    }
     let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
     match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
@@ -216,6 +256,18 @@ where
         Ok(Err(_)) => Err(Failure::Request(RequestFault::Body)),
         Err(_) => Err(Failure::Request(RequestFault::Slow)),
     }
+}
+
+/// Refuses what is declared too long before any of it is read.
+fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), Failure> {
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > limit) {
+        return Err(Failure::Request(RequestFault::TooLarge { limit }));
+    }
+    Ok(())
 }
 
 fn refused_body(refusal: &peek::Refusal) -> Failure {

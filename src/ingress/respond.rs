@@ -134,6 +134,7 @@ impl Open {
         headers::push_trail(&mut headers, call, &trail, Some(answer.deployment));
         headers::push_provider(&mut headers, &answer.headers, endpoint);
         headers::push_dropped(&mut headers, &answer.dropped);
+        headers::push_kind(&mut headers, call, &answer.headers);
         let mut record = Record {
             deployment: Some(answer.deployment),
             status: answer.status,

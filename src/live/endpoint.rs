@@ -322,13 +322,18 @@ const fn is_spoken(protocol: Protocol) -> bool {
 }
 
 /// The routes that OpenAI's servers have.
-const OPENAI_ROUTES: [Route; 6] = [
+const OPENAI_ROUTES: [Route; 11] = [
     Route::Chat,
     Route::Completions,
     Route::Embeddings,
     Route::Rerank,
     Route::Moderations,
     Route::Images,
+    Route::ImageEdits,
+    Route::ImageVariations,
+    Route::Speech,
+    Route::Transcriptions,
+    Route::Translations,
 ];
 
 fn by_route<T>(list: &[(Route, T)], route: Route) -> Option<&T> {

@@ -128,7 +128,8 @@ impl Asked {
 
 /// Estimates the prompt; counts it where the estimate does not settle whether it fits.
 fn prompt(call: &Shape<'_>, board: &Board, row: &Row) -> Prompt {
-    let Some(value) = call.peek.value(call.body, Field::required_by(call.route)) else {
+    let required = Field::required_by(call.route);
+    let Some(value) = required.and_then(|field| call.peek.value(call.body, field)) else {
         return Prompt::default();
     };
     // What tools say is part of the prompt.

@@ -172,7 +172,7 @@ impl Router {
         let peek = peek::peek(body).map_err(|refusal| refused(refusal.to_string()))?;
         let route = Route::ALL
             .into_iter()
-            .find(|route| peek.get(Field::required_by(*route)).is_some())
+            .find(|route| Field::required_by(*route).is_some_and(|field| peek.get(field).is_some()))
             .ok_or_else(|| missing("messages"))?;
         let asked = peek
             .text(body, Field::Model)

@@ -32,8 +32,12 @@ pub fn price(usage: &Usage, price: &Price) -> Cost {
     let input = input.unwrap_or_default();
     let output = output.unwrap_or_default();
     let each = |units: u64, price: Option<Usd>| price.unwrap_or_default().times(units);
+    let heard = each(usage.audio_millis, price.second).per_thousand();
+    let counted = each(usage.queries, price.query)
+        .plus(each(usage.characters, price.character))
+        .plus(heard);
     Cost {
-        input: each(usage.queries, price.query).plus(sum(
+        input: counted.plus(sum(
             usage.prompt,
             input,
             &[
@@ -124,6 +128,26 @@ mod tests {
         };
         assert_eq!(at(200), Usd(205));
         assert_eq!(at(201), Usd(407));
+    }
+
+    #[test]
+    fn audio_is_priced_by_the_second_and_speech_by_the_character() {
+        let prices = Price {
+            second: Some(Usd(100_000_000)),
+            character: Some(Usd(15_000_000)),
+            ..Price::default()
+        };
+        let of = |usage| price(&usage, &prices).total();
+        let heard = Usage {
+            audio_millis: 8_470,
+            ..Usage::default()
+        };
+        assert_eq!(of(heard), Usd(847_000_000));
+        let spoken = Usage {
+            characters: 12,
+            ..Usage::default()
+        };
+        assert_eq!(of(spoken), Usd(180_000_000));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::call::{Attempt, Call, Dialect, Route, chat};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, NoDeployment, UpstreamKind};
 use crate::live::Endpoint;
+use crate::wire::form::File;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue =
@@ -73,8 +74,12 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
         let uri = endpoint.uri(call.route, model);
         let uri = uri.ok_or_else(|| unserved(call, deployment))?;
         let body = openai::request::body(call, deployment, endpoint.model_literal(model), endpoint);
+        let request = match &call.files {
+            Some(files) => form(uri, call, &body.concat(), files, endpoint)?,
+            None => request(uri, body, endpoint),
+        };
         return Ok(Exchange {
-            request: request(uri, body, endpoint),
+            request,
             way: Way::Same,
             dropped: Vec::new(),
         });
@@ -275,6 +280,24 @@ fn request(uri: Uri, body: SmallVec<[Bytes; 4]>, endpoint: &Endpoint) -> Request
         headers.insert(name.clone(), value.clone());
     }
     request
+}
+
+/// A request that is a form: the members of `object`, and files.
+fn form(
+    uri: Uri,
+    call: &Call,
+    object: &[u8],
+    files: &[File],
+    endpoint: &Endpoint,
+) -> Result<Request<Pieces>, Failure> {
+    // The row's id is random and is not told before the answer, so no file can hold it on purpose.
+    let boundary = format!("pointsman-{:032x}", call.tab.id);
+    let body = openai::form::body(object, files, &boundary).ok_or(Failure::Internal)?;
+    let kind = HeaderValue::from_str(&format!("multipart/form-data; boundary={boundary}"));
+    let mut request = request(uri, body, endpoint);
+    let kind = kind.map_err(|_| Failure::Internal)?;
+    request.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(request)
 }
 
 fn unserved(call: &Call, deployment: &table::Deployment) -> Failure {

@@ -104,6 +104,8 @@ const USAGE: Usage = Usage {
     searches: 0,
     queries: 0,
     images: 0,
+    audio_millis: 0,
+    characters: 0,
 };
 
 /// Reads a script.

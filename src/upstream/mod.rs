@@ -48,7 +48,7 @@ use self::exchange::{Exchange, Way};
 use self::passage::Passage;
 use self::protocol::{Ask, Broken, Protocol, Task, Told, Unreadable};
 pub use self::relay::Relay;
-use crate::call::{Answer, AnswerBody, Attempt, Usage};
+use crate::call::{Answer, AnswerBody, Attempt, Route, Usage};
 pub use crate::call::{StreamEnd, StreamOutcome};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, UpstreamFault, UpstreamKind};
@@ -125,7 +125,7 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
         way,
         dropped,
     } = exchange::prepare(attempt, &model)?;
-    let deadline = if call.peek.stream {
+    let deadline = if call.peek.stream || call.route == Route::Speech {
         let deadline = call
             .stream_timeout
             .or(call.timeout)
@@ -171,7 +171,15 @@ async fn answer(
     if !head.status.is_success() {
         return Err(refused(attempt, way, &head, body).await);
     }
-    let body = if call.peek.stream {
+    let body = if call.route == Route::Speech && !is_kind(&head.headers, "text/event-stream") {
+        if is_html(&head.headers) || is_kind(&head.headers, "application/json") {
+            return Err(told_instead(attempt, way, body, "It is no audio.").await);
+        }
+        let passage = Passage::bytes(openai::audio::spoken(call));
+        let mut relay = Relay::new(body, Arc::clone(call), attempt.deployment, passage);
+        relay.first_event().await?;
+        AnswerBody::Stream(relay)
+    } else if streams(call, &head.headers) {
         if let Some(what) = not_a_stream(&head.headers, way) {
             return Err(told_instead(attempt, way, body, what).await);
         }
@@ -211,6 +219,16 @@ async fn answer(
     })
 }
 
+/// Whether an answer comes as events. Of media that is for the provider to say: a model that cannot
+/// stream answers with the whole.
+fn streams(call: &crate::call::Call, headers: &HeaderMap) -> bool {
+    if call.route.is_media() {
+        is_kind(headers, "text/event-stream")
+    } else {
+        call.peek.stream
+    }
+}
+
 /// Reads a whole answer.
 fn whole<S>(
     attempt: &Attempt,
@@ -225,6 +243,10 @@ fn whole<S>(
         Err(Broken::Malformed(what.into()))
     } else {
         match way {
+            Way::Same if openai::audio::is_plain(call) => {
+                let usage = openai::audio::heard(&bytes);
+                Ok((bytes, usage))
+            }
             Way::Same => {
                 let read =
                     openai::response::whole(call.name(), bytes, openai::response::read_usage);
@@ -369,6 +391,15 @@ fn not_a_stream(headers: &HeaderMap, way: Way) -> Option<&'static str> {
         _ if is_html(headers) => "It is an HTML page.",
         _ => "It is no event stream.",
     })
+}
+
+/// Whether a head promises this content type, whatever its parameters.
+fn is_kind(headers: &HeaderMap, wanted: &str) -> bool {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .map_or(b"" as &[u8], HeaderValue::as_bytes);
+    let essence = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes())
 }
 
 fn is_html(headers: &HeaderMap) -> bool {

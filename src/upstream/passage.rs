@@ -35,6 +35,8 @@ pub enum Passage {
     Contents(gemini::same::Restamp),
     /// From one dialect to another, through the one form.
     Other(Box<Translation>),
+    /// Bytes that are no text, such as audio. Nothing can be told in them.
+    Bytes(Progress),
 }
 
 /// A stream on its way from one dialect to another.
@@ -63,9 +65,23 @@ impl Passage {
         }))
     }
 
+    /// Bytes of which it is known beforehand what they take.
+    pub fn bytes(usage: Usage) -> Self {
+        Self::Bytes(Progress {
+            usage: Some(usage),
+            ..Progress::default()
+        })
+    }
+
+    /// Whether an error can be told in it.
+    pub fn tells_errors(&self) -> bool {
+        !matches!(self, Self::Bytes(_))
+    }
+
     /// What there was so far.
     pub fn progress(&self) -> Progress {
         match self {
+            Self::Bytes(progress) => *progress,
             Self::Same(rewriter) => rewriter.progress(),
             Self::Messages(restamp) => restamp.progress(),
             Self::Contents(restamp) => restamp.progress(),
@@ -77,6 +93,10 @@ impl Passage {
     /// error, what came before it in the chunk is in `out`.
     pub fn push(&mut self, chunk: Bytes, out: &mut BytesMut) -> Result<Option<Bytes>, Broken> {
         match self {
+            Self::Bytes(progress) => {
+                progress.started |= !chunk.is_empty();
+                Ok((!chunk.is_empty()).then_some(chunk))
+            }
             Self::Same(rewriter) => rewriter.push(chunk, out),
             Self::Messages(restamp) => restamp.push(chunk, out),
             Self::Contents(restamp) => restamp.push(chunk, out),
@@ -100,11 +120,14 @@ impl Passage {
                     if progress.started && !progress.finished {
                         return Err(Broken::Cut);
                     }
-                    out.extend_from_slice(b"data: [DONE]\n\n");
+                    if !rewriter.ends_without_mark() {
+                        out.extend_from_slice(b"data: [DONE]\n\n");
+                    }
                 }
             }
             Self::Messages(restamp) => restamp.finish(out)?,
             Self::Contents(restamp) => restamp.finish(out)?,
+            Self::Bytes(progress) => progress.done = true,
             Self::Other(translation) => {
                 let finished = translation.decoder.finish(&mut translation.events);
                 translation.write(out);
@@ -125,6 +148,8 @@ impl Passage {
                 restamp.fail(&dialect::error_body(Dialect::Gemini, failure), out);
             }
             Self::Other(translation) => translation.encoder.fail(failure, out),
+            // There are no words in audio; see [`tells_errors`](Self::tells_errors).
+            Self::Bytes(_) => {}
         }
     }
 }

@@ -55,6 +55,7 @@ enum Source {
 enum State {
     Reading,
     Ended,
+    BrokenOff,
 }
 
 /// What one read of the source gave.
@@ -212,7 +213,7 @@ impl Relay {
                     return Poll::Ready(Some(bytes));
                 }
                 Ok(None) => {}
-                Err(failure) => return Poll::Ready(Some(self.fail(failure))),
+                Err(failure) => return Poll::Ready(self.fail(failure)),
             }
         }
         self.end(&StreamOutcome::Complete);
@@ -237,13 +238,24 @@ impl Relay {
         self.state == State::Ended && self.held.is_none()
     }
 
+    /// Whether it broke off, and its bytes cannot say so: then the caller's connection is to break
+    /// off as well.
+    pub fn is_broken_off(&self) -> bool {
+        self.state == State::BrokenOff
+    }
+
     /// The last event of a stream that broke, behind what was there before it broke.
-    fn fail(&mut self, failure: Failure) -> Bytes {
+    fn fail(&mut self, failure: Failure) -> Option<Bytes> {
+        if !self.passage.tells_errors() {
+            self.state = State::BrokenOff;
+            self.end(&StreamOutcome::Failed(failure));
+            return None;
+        }
         let mut out = self.out.split();
         self.passage.fail(&failure, &mut out);
         self.state = State::Ended;
         self.end(&StreamOutcome::Failed(failure));
-        out.freeze()
+        Some(out.freeze())
     }
 
     fn end(&mut self, outcome: &StreamOutcome) {

@@ -21,6 +21,8 @@ pub struct Usage {
     pub reasoning_tokens: u64,
     /// Of the answer: spoken.
     pub completion_audio_tokens: u64,
+    /// Milliseconds of audio that were heard, of models that count those and no tokens.
+    pub audio_millis: u64,
 }
 
 impl Usage {
@@ -34,20 +36,23 @@ impl Usage {
             match member.raw_name(text) {
                 b"prompt_tokens" | b"input_tokens" => usage.prompt_tokens = count(value),
                 b"completion_tokens" | b"output_tokens" => usage.completion_tokens = count(value),
-                b"prompt_tokens_details" | b"input_tokens_details" => {
+                b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details" => {
                     details(value, |name, count| match name {
                         b"cached_tokens" => usage.cached_tokens = count,
                         b"audio_tokens" => usage.prompt_audio_tokens = count,
                         _ => {}
                     });
                 }
-                b"completion_tokens_details" | b"output_tokens_details" => {
+                b"completion_tokens_details"
+                | b"output_tokens_details"
+                | b"output_token_details" => {
                     details(value, |name, count| match name {
                         b"reasoning_tokens" => usage.reasoning_tokens = count,
                         b"audio_tokens" => usage.completion_audio_tokens = count,
                         _ => {}
                     });
                 }
+                b"seconds" => usage.audio_millis = millis(value),
                 _ => {}
             }
         })
@@ -61,6 +66,20 @@ fn details(text: &[u8], mut take: impl FnMut(&[u8], u64)) {
     let _ = json::members(text, |member| {
         take(member.raw_name(text), count(member.value(text)));
     });
+}
+
+/// A number of seconds, as a number or a text, in milliseconds; nonsense reads as zero.
+pub fn millis(text: &[u8]) -> u64 {
+    /// Longer than any recording that a request holds: a hundred days.
+    const MOST: f64 = 8_640_000.0;
+    let text = json::string(text).unwrap_or_else(|| String::from_utf8_lossy(text));
+    let seconds = text.parse::<f64>().unwrap_or(0.0);
+    let heard = std::time::Duration::try_from_secs_f64(seconds);
+    heard
+        .ok()
+        .filter(|heard| heard.as_secs_f64() <= MOST)
+        .and_then(|heard| u64::try_from(heard.as_millis()).ok())
+        .unwrap_or(0)
 }
 
 pub(super) fn count(text: &[u8]) -> u64 {
@@ -123,6 +142,19 @@ mod tests {
             ..Usage::default()
         };
         assert_eq!(usage, expected);
+    }
+
+    #[test]
+    fn a_transcripts_usage_is_tokens_or_seconds() {
+        let tokens = br#"{"type":"tokens","input_tokens":14,"output_tokens":45,"total_tokens":59,
+            "input_token_details":{"text_tokens":0,"audio_tokens":14}}"#;
+        let usage = Usage::read(tokens).unwrap();
+        assert_eq!((usage.prompt_tokens, usage.prompt_audio_tokens), (14, 14));
+        let seconds = Usage::read(br#"{"type":"duration","seconds":8.47}"#).unwrap();
+        assert_eq!(seconds.audio_millis, 8470);
+        for nonsense in ["-3", "1e300", "NaN", "\"soon\"", "null"] {
+            assert_eq!(millis(nonsense.as_bytes()), 0, "{nonsense}");
+        }
     }
 
     #[test]

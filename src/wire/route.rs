@@ -32,6 +32,16 @@ pub enum Route {
     Moderations,
     /// `/images/generations`.
     Images,
+    /// `/images/edits`.
+    ImageEdits,
+    /// `/images/variations`.
+    ImageVariations,
+    /// `/audio/speech`.
+    Speech,
+    /// `/audio/transcriptions`.
+    Transcriptions,
+    /// `/audio/translations`.
+    Translations,
     /// Anthropic's `/messages`.
     Messages,
     /// Anthropic's `/messages/count_tokens`.
@@ -50,13 +60,18 @@ pub enum Route {
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
         Self::Rerank,
         Self::Moderations,
         Self::Images,
+        Self::ImageEdits,
+        Self::ImageVariations,
+        Self::Speech,
+        Self::Transcriptions,
+        Self::Translations,
         Self::Messages,
         Self::CountTokens,
         Self::Generate,
@@ -74,7 +89,12 @@ impl Route {
             | Self::Embeddings
             | Self::Rerank
             | Self::Moderations
-            | Self::Images => Dialect::OpenAi,
+            | Self::Images
+            | Self::ImageEdits
+            | Self::ImageVariations
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => Dialect::OpenAi,
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
             Self::Generate
             | Self::GenerateStream
@@ -137,6 +157,34 @@ impl Route {
         )
     }
 
+    /// Whether its answer is audio or images, or is made of some: what comes, whole or a stream, is
+    /// as the provider pleases, and whoever asked reads which it is.
+    pub const fn is_media(self) -> bool {
+        matches!(
+            self,
+            Self::Images
+                | Self::ImageEdits
+                | Self::ImageVariations
+                | Self::Speech
+                | Self::Transcriptions
+                | Self::Translations
+        )
+    }
+
+    /// The file that a request must bring; such requests are forms.
+    pub const fn file(self) -> Option<&'static str> {
+        match self {
+            Self::ImageVariations => Some("image"),
+            Self::Transcriptions | Self::Translations => Some("file"),
+            _ => None,
+        }
+    }
+
+    /// Whether a request may be a form.
+    pub const fn takes_form(self) -> bool {
+        self.file().is_some() || matches!(self, Self::ImageEdits)
+    }
+
     /// The path below `/v1`; of Gemini's, what stands behind the model's name.
     pub const fn path(self) -> &'static str {
         match self {
@@ -146,6 +194,11 @@ impl Route {
             Self::Rerank => "/rerank",
             Self::Moderations => "/moderations",
             Self::Images => "/images/generations",
+            Self::ImageEdits => "/images/edits",
+            Self::ImageVariations => "/images/variations",
+            Self::Speech => "/audio/speech",
+            Self::Transcriptions => "/audio/transcriptions",
+            Self::Translations => "/audio/translations",
             Self::Messages => "/messages",
             Self::CountTokens => "/messages/count_tokens",
             Self::Generate => ":generateContent",
@@ -165,6 +218,11 @@ impl Route {
             Self::Rerank => "arerank",
             Self::Moderations => "amoderation",
             Self::Images => "aimage_generation",
+            Self::ImageEdits => "aimage_edit",
+            Self::ImageVariations => "aimage_variation",
+            Self::Speech => "aspeech",
+            Self::Transcriptions => "atranscription",
+            Self::Translations => "atranslation",
             Self::Messages => "anthropic_messages",
             Self::CountTokens | Self::CountContents => "acount_tokens",
             Self::Generate => "agenerate_content",
@@ -187,7 +245,17 @@ impl Route {
                 !matches!(mode, Mode::Chat | Mode::Rerank)
             }
             Self::Rerank | Self::Moderations => !matches!(mode, Mode::Chat | Mode::Embedding),
-            Self::Images => !matches!(mode, Mode::Embedding | Mode::Rerank),
+            Self::Images | Self::ImageEdits | Self::ImageVariations => {
+                !matches!(mode, Mode::Embedding | Mode::Rerank)
+            }
+            Self::Speech => !matches!(
+                mode,
+                Mode::Chat | Mode::Embedding | Mode::Rerank | Mode::AudioTranscription
+            ),
+            Self::Transcriptions | Self::Translations => !matches!(
+                mode,
+                Mode::Chat | Mode::Embedding | Mode::Rerank | Mode::AudioSpeech
+            ),
         }
     }
 }

@@ -5,8 +5,10 @@
 //! name is put in place, the gateway's own members are taken out, and every other byte is left. For
 //! callers who speak another, [`chat`] translates.
 
+pub mod audio;
 pub mod chat;
 mod embed;
+pub(super) mod form;
 pub mod request;
 pub mod response;
 pub mod stream;

@@ -44,7 +44,8 @@ pub(crate) fn body(
         }
     }
 
-    if peek.stream && endpoint.asks_usage && !call.wants_usage && !messages {
+    let asks = endpoint.asks_usage && !messages && !call.route.is_media();
+    if peek.stream && asks && !call.wants_usage {
         ask_for_usage(call, &mut splice);
     }
     for (ours, theirs) in deployment.provider.renames.iter() {

@@ -47,11 +47,19 @@ pub fn units(route: Route, bytes: &[u8]) -> Option<Usage> {
     let mut usage = Usage::default();
     match route {
         Route::Rerank => usage.queries = 1,
-        Route::Images => {
+        Route::Images | Route::ImageEdits | Route::ImageVariations => {
             // It was read as an object before.
             let _ = json::members(bytes, |member| {
                 if member.raw_name(bytes) == b"data" {
                     let _ = json::elements(member.value(bytes), |_| usage.images += 1);
+                }
+            });
+        }
+        Route::Transcriptions | Route::Translations => {
+            // `duration` of `verbose_json`.
+            let _ = json::members(bytes, |member| {
+                if member.raw_name(bytes) == b"duration" {
+                    usage.audio_millis = openai::millis(member.value(bytes));
                 }
             });
         }
@@ -79,6 +87,8 @@ pub(super) struct Found {
     pub(super) usage: Option<Member>,
     pub(super) choices: Option<Member>,
     pub(super) error: Option<Member>,
+    /// Of events that have a name: their name.
+    pub(super) kind: Option<Member>,
 }
 
 impl Found {
@@ -87,6 +97,7 @@ impl Found {
             b"model" => self.model = Some(member),
             b"usage" => self.usage = Some(member),
             b"choices" => self.choices = Some(member),
+            b"type" => self.kind = Some(member),
             b"error" if member.value(text) != b"null" => self.error = Some(member),
             _ => {}
         }

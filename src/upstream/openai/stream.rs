@@ -2,7 +2,8 @@
 //!
 //! Source: OpenAI API reference, "Streaming". With `stream_options.include_usage` the last chunk
 //! before `[DONE]` has empty `choices` and the `usage` of the whole; if only the gateway asked for
-//! it, the caller does not see it.
+//! it, the caller does not see it. Streams of audio and images ("Audio", "Images") have events with
+//! a `type` and no `[DONE]`.
 
 use std::ops::Range;
 
@@ -23,6 +24,8 @@ pub struct Rewriter {
     splitter: Splitter,
     asked: Vec<u8>,
     strips_usage: bool,
+    /// Its events have names, so that no `[DONE]` is to be expected.
+    named: bool,
     progress: Progress,
 }
 
@@ -34,6 +37,7 @@ impl Rewriter {
             splitter: Splitter::new(MAX_EVENT_BYTES),
             asked: asked_literal(asked),
             strips_usage,
+            named: false,
             progress: Progress::default(),
         }
     }
@@ -41,6 +45,11 @@ impl Rewriter {
     /// What there was so far.
     pub fn progress(&self) -> Progress {
         self.progress
+    }
+
+    /// Whether it ends without `[DONE]`.
+    pub fn ends_without_mark(&self) -> bool {
+        self.named
     }
 
     /// Takes a chunk of bytes; returns what may go to the caller now, possibly nothing. Bytes that
@@ -107,6 +116,11 @@ impl Rewriter {
             .choices
             .map_or(b"" as &[u8], |member| member.value(&data));
         self.progress.finished |= has_finish_reason(choices);
+        if let Some(kind) = found.kind {
+            let kind = kind.value(&data);
+            self.named = true;
+            self.progress.finished |= kind.ends_with(b".done\"") || kind.ends_with(b".completed\"");
+        }
         if let Some(usage) = found.usage.and_then(|usage| read_usage(usage.value(&data))) {
             self.progress.usage = Some(usage);
             if self.strips_usage && is_empty_list(choices) {
@@ -231,6 +245,22 @@ mod tests {
         for size in 1..=STREAM.len() {
             assert_eq!(run(STREAM, "gpt-4o-2024", true, size).0, without);
         }
+    }
+
+    #[test]
+    fn named_events_end_with_the_last_of_them() {
+        let stream = concat!(
+            "event: transcript.text.delta\ndata: {\"type\":\"transcript.text.delta\",\"delta\":\"a\"}\n\n",
+            "event: transcript.text.done\ndata: {\"type\":\"transcript.text.done\",\"text\":\"a\",",
+            "\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"output_tokens\":5}}\n\n",
+        );
+        for size in 1..=stream.len() {
+            let (text, progress) = run(stream, "mine", true, size);
+            assert_eq!(text, stream);
+            assert!(progress.finished);
+            assert_eq!(progress.usage.unwrap().total(), 19);
+        }
+        assert!(!run(&stream[..90], "mine", true, 90).1.finished);
     }
 
     #[test]

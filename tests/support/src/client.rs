@@ -87,6 +87,20 @@ impl Client {
         Answer::whole(response.expect("an answer")).await
     }
 
+    /// Posts a form with a boundary of `b`, of parts that are written out.
+    pub async fn post_form(&self, path: &str, body: Vec<u8>) -> Answer {
+        let kind = Some("multipart/form-data; boundary=b");
+        let body = Some(Bytes::from(body));
+        let response = self.request(Method::POST, path, body, kind).await;
+        Answer::whole(response.expect("an answer")).await
+    }
+
+    /// Posts JSON; `None` if the answer breaks off, wherever it does.
+    pub async fn post_broken(&self, path: &str, body: &Value) -> Option<Answer> {
+        let response = self.try_post(path, &body.to_string()).await.ok()?;
+        Answer::try_whole(response).await.ok()
+    }
+
     /// Posts JSON and reads the answer as it comes.
     pub async fn stream(&self, path: &str, body: &Value) -> Streamed {
         let response = self
@@ -158,15 +172,17 @@ pub struct Answer {
 
 impl Answer {
     async fn whole(response: Response<Incoming>) -> Self {
+        Self::try_whole(response).await.expect("a whole body")
+    }
+
+    async fn try_whole(response: Response<Incoming>) -> Result<Self, hyper::Error> {
         let (head, body) = response.into_parts();
-        let body = soon("the body of an answer", body.collect())
-            .await
-            .expect("a whole body");
-        Self {
+        let body = soon("the body of an answer", body.collect()).await?;
+        Ok(Self {
             status: head.status.as_u16(),
             headers: head.headers,
             body: body.to_bytes(),
-        }
+        })
     }
 
     /// The body.

@@ -168,14 +168,6 @@ pub(super) fn moderation(request: &Value) -> Value {
     json!({"id": "modr-fake", "model": request["model"], "results": vec![result; inputs]})
 }
 
-pub(super) fn images(request: &Value) -> Value {
-    let count = request["n"].as_u64().unwrap_or(1);
-    let data: Vec<_> = (0..count)
-        .map(|_| json!({"b64_json": "iVBORw0KGgo="}))
-        .collect();
-    json!({"created": 1_700_000_000, "data": data})
-}
-
 pub(super) fn embeddings(request: &Value) -> Value {
     let inputs = request["input"].as_array().map_or(1, Vec::len);
     let encoded = request["encoding_format"] == "base64";

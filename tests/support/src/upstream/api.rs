@@ -22,6 +22,11 @@ pub(super) trait Api: Sync + std::fmt::Debug {
     /// Headers that are its own, though they would be strange at another provider.
     fn own_headers(&self) -> &'static [&'static str];
 
+    /// What a request's body must say that it is.
+    fn content_type(&self, _path: &str) -> &'static str {
+        "application/json"
+    }
+
     /// What it is asked for, and what is wrong with that.
     fn check(&self, asked: &Asked<'_>) -> (Value, Vec<String>);
 
@@ -53,6 +58,7 @@ pub(super) fn of(path: &str) -> Option<&'static dyn Api> {
         &bedrock::Bedrock,
         &super::cohere::Cohere,
         &super::ollama::Ollama,
+        &super::media::Media,
     ];
     ALL.iter().copied().find(|api| api.serves(path))
 }

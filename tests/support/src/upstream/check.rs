@@ -53,7 +53,9 @@ const FOREIGN_HEADERS: &[&str] = &[
 /// What is wrong with the headers.
 ///
 /// `own` are headers that are strange elsewhere and right at this provider.
-pub(super) fn headers(headers: &HeaderMap, has_body: bool, own: &[&str]) -> Vec<String> {
+///
+/// `kind` is what the body, if there is one, must say that it is.
+pub(super) fn headers(headers: &HeaderMap, kind: Option<&str>, own: &[&str]) -> Vec<String> {
     let mut wrong = Vec::new();
     for name in headers.keys() {
         let name = name.as_str();
@@ -77,7 +79,7 @@ pub(super) fn headers(headers: &HeaderMap, has_body: bool, own: &[&str]) -> Vec<
     let content_type = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    if has_body && !content_type.is_some_and(|kind| kind.starts_with("application/json")) {
+    if kind.is_some_and(|kind| !content_type.is_some_and(|told| told.starts_with(kind))) {
         wrong.push(format!("the content type is {content_type:?}"));
     }
     wrong

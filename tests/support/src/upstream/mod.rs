@@ -11,6 +11,7 @@ mod check;
 mod cohere;
 mod control;
 mod gemini;
+mod media;
 mod ollama;
 pub mod record;
 pub mod reply;

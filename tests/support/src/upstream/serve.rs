@@ -32,7 +32,6 @@ enum Service {
     Completion,
     Embedding,
     Moderation,
-    Image,
     Models,
     /// Another API than OpenAI's.
     Other(&'static dyn Api),
@@ -90,7 +89,12 @@ async fn serve(
             &[][..],
         ),
     };
-    violations.extend(check::headers(&head.headers, !body.is_empty(), own));
+    let kind = match service {
+        Some(Service::Other(api)) => api.content_type(&path),
+        _ => "application/json",
+    };
+    let kind = (!body.is_empty()).then_some(kind);
+    violations.extend(check::headers(&head.headers, kind, own));
     let faults = violations.join("; ");
     let mut entry = state.record.add(Seen {
         connection,
@@ -146,7 +150,6 @@ fn service(path: &str) -> Option<Service> {
         "/completions" => Some(Service::Completion),
         "/embeddings" => Some(Service::Embedding),
         "/moderations" => Some(Service::Moderation),
-        "/images/generations" => Some(Service::Image),
         "/models" => Some(Service::Models),
         _ => None,
     }
@@ -162,6 +165,11 @@ fn credential(service: Option<Service>, headers: &HeaderMap) -> Option<&str> {
     if let Some(Service::Other(api)) = service {
         return api.credential(headers);
     }
+    openai_credential(headers)
+}
+
+/// A bearer token, or Azure's key.
+pub(super) fn openai_credential(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
@@ -204,7 +212,6 @@ fn content(
             Service::Completion => json(answer::completion(asked)),
             Service::Embedding => json(answer::embeddings(asked)),
             Service::Moderation => json(answer::moderation(asked)),
-            Service::Image => json(answer::images(asked)),
             Service::Models | Service::Other(_) => json(answer::models()),
         },
         Content::Error(message) => json(answer::error(reply.status, message)),
