@@ -65,13 +65,13 @@ impl Models {
     }
 
     /// Whether a model that the file need not name may be asked for by one of these names.
-    pub fn check_names(&self, names: &[&str]) -> Result<(), Party> {
+    pub fn check_names(&self, spellings: &[&str]) -> Result<(), Party> {
         let named = |list: &List| {
             let allows = |name: &&str| {
                 list.exact.contains(*name)
                     || list.patterns.iter().any(|pattern| fits(pattern, name))
             };
-            names.iter().any(allows)
+            spellings.iter().any(allows)
         };
         match self.lists.iter().find(|(_, list)| !named(list)) {
             None => Ok(()),

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use futures_util::StreamExt;
-use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 
 use super::fields::Fields;
@@ -12,7 +11,7 @@ use super::settle::{ACTION, ACTOR, Run, target};
 use super::source::Row;
 use super::{Counts, Stopped, Unseal};
 use crate::models::Model;
-use crate::store::{Imported, Seal};
+use crate::store::{Imported, Seal, digest_of};
 
 /// What a kind of row is called in reports.
 const NAME: &str = "models";
@@ -87,7 +86,8 @@ impl Run<'_> {
             let before = work.imported(&self.name, KIND, &model.id).await;
             let before = before.map_err(target)?;
             let now = Imported {
-                digest: said(model),
+                // With its secrets.
+                digest: digest_of(&model.entry().to_string()),
                 ..Imported::default()
             };
             match before {
@@ -123,16 +123,6 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
-
-/// A digest of what a model says, its secrets included.
-fn said(model: &Model) -> String {
-    let digest = digest(&SHA256, model.entry().to_string().as_bytes());
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// The model that comes of a row, or why it is left out.

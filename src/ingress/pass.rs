@@ -244,7 +244,7 @@ impl PassDoor {
         api: &Api,
         head: &Parts,
         body: B,
-        (record, toll): (&mut PassRecord, Toll),
+        (record, due): (&mut PassRecord, Toll),
     ) -> Result<Response<Body>, Failure>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -272,7 +272,7 @@ impl PassDoor {
         headers::push_call(&mut told, &record.id);
         let status = answered.status;
         let body = if status.is_client_error() || status.is_server_error() {
-            drop(toll);
+            drop(due);
             self.refused(api, reply, &mut told, record.clone()).await
         } else {
             let kind = told.get(header::CONTENT_TYPE);
@@ -283,7 +283,7 @@ impl PassDoor {
                 Shape::Unknown
             };
             let tap = Tap::new(shape, kind.map_or(b"", HeaderValue::as_bytes));
-            let on_end = self.at_end(Arc::clone(live), record.clone(), toll);
+            let on_end = self.at_end(Arc::clone(live), record.clone(), due);
             Body::passed(Passed::new(reply, tap, TIMEOUT, on_end))
         };
         let mut response = Response::new(body);

@@ -50,8 +50,12 @@ pub fn digest<T: Record>(record: &T) -> String {
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
     });
-    let said = Value::Object(said).to_string();
-    let digest = sha::digest(&sha::SHA256, said.as_bytes());
+    digest_of(&Value::Object(said).to_string())
+}
+
+/// SHA-256 of a text, in lower-case hexadecimal.
+pub fn digest_of(text: &str) -> String {
+    let digest = sha::digest(&sha::SHA256, text.as_bytes());
     let mut hex = String::with_capacity(64);
     for byte in digest.as_ref() {
         // Writing to a text does not fail.

@@ -27,7 +27,7 @@ use tokio::sync::broadcast;
 pub use self::audit::AuditEntry;
 pub use self::connect::Kind;
 use self::connect::Pools;
-pub use self::import::{Held, Imported, digest};
+pub use self::import::{Held, Imported, digest, digest_of};
 pub use self::model::StoredModel;
 pub use self::read::{Listed, Listing, Order};
 pub use self::record::{Columns, Record};

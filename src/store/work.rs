@@ -449,6 +449,7 @@ impl Work {
             .await?;
         Ok(())
     }
+
 }
 
 /// The scope of a kind of record; the names are those of [`Scope::parts`].
