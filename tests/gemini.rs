@@ -296,6 +296,11 @@ async fn a_key_may_come_in_three_ways_and_no_other() {
             (&json!(status), &json!(name))
         );
     }
+    // So it may where all of Gemini's API is passed on.
+    let passed = format!("/gemini{}", in_query.replace("/gpt:", "/gemini-2.5-flash:"));
+    let answer = bare.post(&passed, &says("a")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(scene.upstream.seen().pop().unwrap().query, None);
     // A query shows keys to nobody else.
     let chat = format!("{CHAT}?key={MASTER_KEY}");
     assert_eq!(bare.post(&chat, &says("a")).await.status, 401);
