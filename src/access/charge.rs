@@ -59,6 +59,7 @@ struct Worst {
     /// Tokens of each choice of the answer, at most.
     output: u64,
     choices: u64,
+    images: u64,
     ceiling: Ceiling,
 }
 
@@ -69,6 +70,7 @@ impl Worst {
             prompt: call.body.len() as u64,
             output: own.output_tokens.unwrap_or(UNKNOWN_OUTPUT),
             choices: 1,
+            images: 0,
             ceiling: own,
         };
         let mut asked = Length::asked(call.route, &call.body, &call.peek);
@@ -89,6 +91,9 @@ impl Worst {
             };
         }
         worst.choices = asked.choices;
+        if call.route == Route::Images {
+            worst.images = asked.choices;
+        }
         worst.prompt = worst.prompt.min(worst.ceiling.window.unwrap_or(u64::MAX));
         if !call.route.speaks() {
             worst.output = 0;
@@ -102,7 +107,8 @@ impl Worst {
             .ceiling
             .output
             .times(self.output.saturating_mul(self.choices));
-        picos(input.plus(output))
+        let images = self.ceiling.image.times(self.images);
+        picos(input.plus(output).plus(images))
     }
 
     /// The tokens of each choice that are paid by `money` after the prompt is.
@@ -224,6 +230,8 @@ fn reserve(call: &Call, ledger: &MemoryLedger, budgets: &[Budget]) -> Usd {
     match worst.affordable(room, counted(call, worst.prompt)) {
         // It cannot pay; what would be needed is told.
         None => cost,
+        // No prompt is counted nearer than by its bytes where there is more to pay than it.
+        Some(_) if worst.images > 0 => cost,
         Some(_) if worst.output == 0 => room,
         Some(output) if output < LEAST_OUTPUT => cost,
         Some(output) => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use pointsman_layers::auth::{KeyDigest, KeyStore};
-use pointsman_layers::budget::{BudgetLayer, OverBudget};
+use pointsman_layers::budget::{BudgetLayer, Charges, OverBudget};
 use pointsman_layers::ready::Soon;
 use pointsman_layers::token_bucket::{Limited, TokenBucketLayer};
 use pointsman_layers::{BoxError, find};
@@ -320,6 +320,23 @@ async fn known_keys_are_served_by_a_new_table_while_the_accounts_are_down() {
         panic!("an hour is over")
     };
     assert!(found.await.is_err());
+}
+
+#[tokio::test]
+async fn images_are_reserved_by_their_number() {
+    let scene = Scene::new(json!({"max_budget": 1}));
+    scene.live.store(live_of(
+        "model_list:\n- {model_name: cheap, litellm_params: {model: openai/painter, \
+         api_key: os.environ/KEY, input_cost_per_token: 0, output_cost_per_image: 0.04}}\n",
+    ));
+    for (members, dollars) in [(r#","n":3"#, "0.12"), ("", "0.04"), (r#","n":30"#, "1.2")] {
+        let mut call = Arc::unwrap_or_clone(scene.call("cheap", members).await);
+        call.route = Route::Images;
+        let charge = scene.access.charge(&Request::new(Arc::new(call)));
+        // What the budget cannot pay is asked for as a whole, and refused.
+        let reserved = charge.unwrap().reserve().amount();
+        assert_eq!(reserved.to_string(), dollars);
+    }
 }
 
 /// 200 streams at once on a budget that covers 20.

@@ -10,6 +10,8 @@ pub struct Ceiling {
     pub input: Usd,
     /// A token of the answer.
     pub output: Usd,
+    /// An image that is made.
+    pub image: Usd,
     /// The longest answer; `None` if one of them has none that is known.
     pub output_tokens: Option<u64>,
     /// The longest prompt; `None` if one of them has none that is known.
@@ -21,6 +23,7 @@ impl Ceiling {
     const NOBODY: Self = Self {
         input: Usd::ZERO,
         output: Usd::ZERO,
+        image: Usd::ZERO,
         output_tokens: Some(0),
         window: Some(0),
     };
@@ -32,6 +35,7 @@ impl Ceiling {
         Self {
             input: self.input.max(other.input),
             output: self.output.max(other.output),
+            image: self.image.max(other.image),
             output_tokens: larger(self.output_tokens, other.output_tokens),
             window: larger(self.window, other.window),
         }
@@ -60,6 +64,7 @@ impl Ceiling {
                 price.audio_output,
                 long.and_then(|long| long.output),
             ]),
+            image: price.image.unwrap_or_default(),
             output_tokens: facts.max_output_tokens,
             window: facts.max_input_tokens,
         }
