@@ -458,6 +458,31 @@ async fn a_soft_budget_warns_and_refuses_nobody() {
 }
 
 #[tokio::test]
+async fn metrics_name_the_team_and_the_user_of_a_key() {
+    let open = "litellm_settings:\n  require_auth_for_metrics_endpoint: false\n";
+    let scene = Scene::start(None, open).await;
+    let team = json!({"team_id": "red", "team_alias": "Reds",
+        "members_with_roles": [{"role": "user", "user_id": "eve"}]});
+    scene.made("/team/new", team).await;
+    let holder = scene
+        .holder(json!({"team_id": "red", "user_id": "eve"}))
+        .await;
+    assert_eq!(ask(&holder).await.status, 200);
+    let metrics = scene.admin.get("/metrics").await.text();
+    let of_spend = |line: &&str| line.starts_with("litellm_spend_metric_total{");
+    let line = metrics.lines().find(of_spend).unwrap();
+    for label in [
+        "team=\"red\"",
+        "team_alias=\"Reds\"",
+        "user=\"eve\"",
+        "end_user=\"None\"",
+    ] {
+        assert!(line.contains(label), "{line}");
+    }
+    assert!(line.ends_with(" 0.01"), "{line}");
+}
+
+#[tokio::test]
 async fn keys_and_teams_that_are_over_are_refused_by_name() {
     let scene = Scene::sqlite().await;
     let brief = scene.holder(json!({"duration": "1s"})).await;

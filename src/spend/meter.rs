@@ -12,7 +12,7 @@ use pointsman_routes::table::{DeploymentId, GroupId};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use super::report::Record;
-use crate::call::{Call, Left, Trail};
+use crate::call::{Call, Left, Principal, Trail};
 
 /// LiteLLM's buckets of latencies, in seconds.
 pub const BUCKETS: [f64; 36] = [
@@ -157,9 +157,36 @@ impl Drop for InFlight {
     }
 }
 
+/// Callers name end users as they like, so they are no label: there would be any number of sets.
+pub(super) const END_USER: Label = Label::from_static_parts("end_user", "None");
+
+/// The key and its team. A key has one team, so the team makes no more label sets.
+pub(super) fn caller(principal: &Principal) -> [Label; 4] {
+    let text = |value: Option<&str>| value.unwrap_or("None").to_owned();
+    let bearer = principal.bearer.as_deref();
+    let id = bearer.and_then(|bearer| bearer.key.team_id.as_deref());
+    let team = bearer.and_then(|bearer| bearer.team.as_ref());
+    let alias = team.and_then(|team| team.team_alias.as_deref());
+    [
+        Label::new("hashed_api_key", principal.key.to_string()),
+        Label::new("api_key_alias", text(principal.alias.as_deref())),
+        Label::new("team", text(id)),
+        Label::new("team_alias", text(alias)),
+    ]
+}
+
+/// The key's user.
+pub(super) fn user(principal: &Principal) -> Label {
+    let bearer = principal.bearer.as_deref();
+    let id = bearer.and_then(|bearer| bearer.key.user_id.as_deref());
+    Label::new("user", id.unwrap_or("None").to_owned())
+}
+
 /// The values that LiteLLM's labels take.
 #[derive(Debug)]
 struct Labels {
+    caller: [Label; 4],
+    user: Label,
     key: String,
     alias: String,
     requested: String,
@@ -182,6 +209,8 @@ impl Labels {
         let deployment = deployment.map(|id| call.live.deployment(id));
         let text = |value: Option<&str>| value.unwrap_or("None").to_owned();
         Self {
+            caller: caller(&call.principal),
+            user: user(&call.principal),
             key: call.principal.key.to_string(),
             alias: text(call.principal.alias.as_deref()),
             // A pattern's group stands for all names that match, or callers could make any number
@@ -197,18 +226,13 @@ impl Labels {
     }
 
     fn caller(&self) -> Vec<Label> {
-        vec![
-            Label::new("hashed_api_key", self.key.clone()),
-            Label::new("api_key_alias", self.alias.clone()),
-            Label::new("team", "None"),
-            Label::new("team_alias", "None"),
-        ]
+        self.caller.to_vec()
     }
 
     fn user(&self) -> Vec<Label> {
         let mut labels = self.caller();
-        labels.push(Label::new("end_user", "None"));
-        labels.push(Label::new("user", "None"));
+        labels.push(END_USER);
+        labels.push(self.user.clone());
         labels
     }
 

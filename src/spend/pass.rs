@@ -9,6 +9,7 @@ use pointsman_routes::catalog;
 use pointsman_routes::table::Routes;
 use serde_json::{Value, json};
 
+use super::meter;
 use super::price::{Cost, price};
 use crate::account::{SpendRow, Time};
 use crate::call::{About, Peek, Principal, Usage};
@@ -184,14 +185,8 @@ impl PassRecord {
             .model
             .as_deref()
             .and_then(|model| catalog::find(model, &self.provider).map(|found| found.name));
-        let caller = vec![
-            Label::new("hashed_api_key", self.principal.key.to_string()),
-            Label::new("api_key_alias", text(self.principal.alias.as_deref())),
-            Label::new("team", "None"),
-            Label::new("team_alias", "None"),
-            Label::new("end_user", "None"),
-            Label::new("user", "None"),
-        ];
+        let mut caller = meter::caller(&self.principal).to_vec();
+        caller.extend([meter::END_USER, meter::user(&self.principal)]);
         let with_model = |labels: &[Label]| {
             let mut labels = labels.to_vec();
             labels.push(Label::new("model", text(known)));
