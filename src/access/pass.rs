@@ -133,7 +133,8 @@ impl Passing<'_> {
         let choices = self.asked.choices.unwrap_or(1).max(1);
         let input = ceiling.input.times(prompt);
         let output = ceiling.output.times(output.saturating_mul(choices));
-        self.fixed.plus(input).plus(output)
+        let images = ceiling.image.times(choices);
+        self.fixed.plus(input).plus(output).plus(images)
     }
 
     fn ceiling(&self) -> Option<Ceiling> {
