@@ -25,6 +25,7 @@ use tower::{Service, ServiceBuilder};
 use tower_http::body::UnsyncBoxBody;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::access::jwt::{self, TokenLayer};
 use crate::access::{self, Customer, Settled, Used, admit};
 use crate::admin::api::Api;
 use crate::admin::checks::Checks;
@@ -96,6 +97,8 @@ impl Gateway {
             .layer(RespondLayer::with(dialect_of, refused))
             // Google's clients may show their key in the query, where nobody looks for one.
             .map_request(shown)
+            // Who brings a token of an identity provider needs no key.
+            .layer(TokenLayer::new(self.access.clone(), shapes.clone()))
             // Nobody's body is read and no name is looked up before it is known who asks.
             .layer(
                 AuthLayer::new(keys)
@@ -120,7 +123,8 @@ impl Gateway {
         let live = self.live.clone();
         move |head| {
             let live = live.peek();
-            if live.master_key().is_none() {
+            let known = head.extensions.get::<Arc<Principal>>().is_some();
+            if known || live.master_key().is_none() {
                 return Access::Open;
             }
             match Door::of(head.uri.path()) {
@@ -582,6 +586,9 @@ fn reason_of(call: &Call, customer: Option<&Customer>, error: BoxError) -> Failu
     reason = "the layer gives the error away"
 )]
 fn reason(error: BoxError) -> Failure {
+    if let Some(jwt::Refused(denial)) = find::<jwt::Refused>(&*error) {
+        return Failure::Denied(denial.clone());
+    }
     let denial = match find::<Refused>(&*error) {
         Some(Refused::Missing) => Denial::NoKey,
         Some(Refused::Malformed { .. }) => Denial::Malformed,

@@ -9,7 +9,7 @@ use crate::error::Denial;
 use crate::live::Live;
 
 /// Paths of the groups that `allowed_routes` may name; a group holds what begins so.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 11] = [
     (
         "llm_api_routes",
         &[
@@ -97,6 +97,28 @@ const GROUPS: [(&str, &[&str]); 7] = [
         "spend_tracking_routes",
         &["/spend", "/global/spend", "/global/activity"],
     ),
+    (
+        "global_spend_tracking_routes",
+        &["/global/spend", "/global/activity"],
+    ),
+    (
+        "litellm_native_routes",
+        &["/rerank", "/v2/rerank", "/messages/count_tokens"],
+    ),
+    (
+        "google_routes",
+        &["/models", "/v1beta", "/gemini", "/vertex_ai"],
+    ),
+    (
+        "public_routes",
+        &[
+            "/routes",
+            "/health/liveliness",
+            "/health/liveness",
+            "/health/readiness",
+            "/metrics",
+        ],
+    ),
 ];
 
 /// Refuses a request whose caller may not make it: a key that is blocked, has expired or is for other
@@ -167,7 +189,7 @@ fn paths(key: &Key, path: &str) -> Result<(), Denial> {
 
 /// Whether an entry of a list of routes covers a path: a group's name, a path, or one that ends in
 /// `*`. With `/v1` and without are the same path.
-fn covers(entry: &str, path: &str) -> bool {
+pub fn covers(entry: &str, path: &str) -> bool {
     let path = versionless(path);
     let is_group = GROUPS.iter().any(|(name, _)| *name == entry);
     // They stand below the lists of models, and are no such thing.
@@ -266,6 +288,12 @@ mod tests {
             (listed("llm_api_routes"), "/v1/embeddings", true),
             (listed("llm_api_routes"), "/key/info", false),
             (listed("llm_api_routes"), "/models/a/b", true),
+            (
+                listed("global_spend_tracking_routes"),
+                "/global/spend/report",
+                true,
+            ),
+            (listed("global_spend_tracking_routes"), "/spend/logs", false),
             (listed("llm_api_routes"), "/modelsx", false),
             (listed("llm_api_routes"), GENERATE, true),
             (listed("google_routes"), GENERATE, true),

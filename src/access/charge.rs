@@ -26,7 +26,7 @@ use super::{Access, Customer};
 use crate::account::Time;
 use crate::call::length::Length;
 use crate::call::means::{Purse, picos};
-use crate::call::{Call, Controls, Hop, Principal, Tab};
+use crate::call::{Call, Controls, Hop, Principal, Route, Tab};
 use crate::error::{BudgetFault, Failure};
 use crate::live::{Ceiling, Live};
 use crate::routing::tokens::{Tokens, Vocabulary, apart};

@@ -166,7 +166,7 @@ impl Inner {
     }
 
     /// Reads what is spent of these budgets, and of the whole proxy's.
-    async fn load(
+    pub(super) async fn load(
         &self,
         purses: impl Iterator<Item = &Purse>,
         live: Option<&Live>,

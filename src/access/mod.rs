@@ -18,6 +18,7 @@ mod books;
 mod cache;
 mod charge;
 mod demand;
+pub mod jwt;
 mod keys;
 pub mod pass;
 #[cfg(test)]
@@ -59,6 +60,8 @@ struct Inner {
     master: Arc<Principal>,
     keys: Cache<KeyDigest, Principal>,
     end_users: Cache<Box<str>, Customer>,
+    tokens: Cache<KeyDigest, jwt::Verified>,
+    provider: jwt::Provider,
     ledger: MemoryLedger,
     buckets: MemoryBuckets,
     books: Books,
@@ -96,6 +99,8 @@ impl Access {
             master: Arc::new(Principal::master()),
             keys: Cache::new(MOST_KEYS),
             end_users: Cache::new(MOST_END_USERS),
+            tokens: Cache::new(jwt::MOST_TOKENS),
+            provider: jwt::Provider::default(),
             ledger: MemoryLedger::new().capacity(MOST_BUDGETS).on_alert(warn),
             buckets: MemoryBuckets::new(),
             books: Books::default(),
@@ -155,6 +160,9 @@ impl Access {
         let of = |named: fn(&Principal) -> Option<&str>, id: &str| {
             keys.forget_where(|principal| named(principal) == Some(id));
         };
+        if !matches!(change, Change::Key(_) | Change::EndUser(_) | Change::Models) {
+            self.0.tokens.forget_where(|_| true);
+        }
         match change {
             Change::Key(hash) => {
                 // A rotated key may be kept under its former secret, too.

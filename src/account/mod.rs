@@ -51,6 +51,15 @@ pub struct Bearer {
     pub until: Option<Time>,
 }
 
+/// Records that are made where there are none of their ids.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Missing {
+    /// A user.
+    pub user: Option<User>,
+    /// A team.
+    pub team: Option<Team>,
+}
+
 /// Something changed that may have been kept in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
@@ -95,6 +104,10 @@ pub trait Accounts: Send + Sync + fmt::Debug + 'static {
     /// The key of this hash (SHA-256, lower-case hexadecimal) with all it answers to; `None` if
     /// there is no such key. An unknown hash costs one indexed read.
     fn bearer<'a>(&'a self, hash: &'a str) -> Asked<'a, Option<Arc<Bearer>>>;
+
+    /// Whom a key answers to that is not kept here: the user, team and organisation that it names.
+    /// Of those that are not there, the ones of `missing` are made.
+    fn parties(&self, key: Key, missing: Missing) -> Asked<'_, Bearer>;
 
     /// The end user of this id, with its budget filled in.
     fn end_user<'a>(&'a self, id: &'a str) -> Asked<'a, Option<Arc<EndUser>>>;

@@ -128,6 +128,14 @@ impl About {
     }
 }
 
+/// Makes the headers name this end user and no other, for callers whose end user is known.
+pub fn name_end_user(headers: &mut HeaderMap, own: Option<&HeaderName>, id: &HeaderValue) {
+    for name in END_USER.iter().chain(own) {
+        headers.remove(name);
+    }
+    headers.insert(END_USER[0].clone(), id.clone());
+}
+
 impl Notes {
     fn of_body(&mut self, body: &[u8], peek: &Peek) {
         for field in [Field::LitellmMetadata, Field::Metadata] {

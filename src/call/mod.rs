@@ -23,7 +23,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pointsman_routes::table::{DeploymentId, GroupId, Target};
 
-pub use self::about::{About, Notes, Peer};
+pub use self::about::{About, Notes, Peer, name_end_user};
 pub use self::controls::{Controls, Hop};
 pub use self::ends::{Ends, OnEnd, StreamEnd, StreamOutcome};
 pub use self::peek::{Field, Peek};

@@ -16,6 +16,8 @@ pub struct Principal {
     pub alias: Option<Arc<str>>,
     /// Whether it may administer the gateway.
     pub admin: bool,
+    /// It is not a key that was shown, but a token of an identity provider.
+    pub by_token: bool,
     /// The key and everybody it answers to; `None` for the master key.
     pub bearer: Option<Arc<Bearer>>,
     pub(crate) models: Models,
@@ -32,6 +34,7 @@ impl Principal {
             key: MASTER.into(),
             alias: None,
             admin: true,
+            by_token: false,
             bearer: None,
             models: Models::default(),
             means: Means::default(),
@@ -44,6 +47,7 @@ impl Principal {
             key: bearer.key.token.as_str().into(),
             alias: bearer.key.key_alias.as_deref().map(Into::into),
             admin: bearer.user.as_ref().and_then(|user| user.user_role) == Some(Role::ProxyAdmin),
+            by_token: false,
             models: Models::of(&bearer),
             means: Means::of(&bearer, rules),
             bearer: Some(bearer),

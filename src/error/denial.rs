@@ -26,6 +26,10 @@ pub enum Denial {
     Repeated,
     /// The keys cannot be looked up now.
     StoreDown,
+    /// A token of the identity provider is refused.
+    Token(&'static str),
+    /// A token says nobody's role, and roles are enforced.
+    Nobody,
     /// For administrators only.
     AdminOnly,
     /// The key's life has ended.
@@ -94,6 +98,7 @@ impl Denial {
             Self::Address
             | Self::Path { .. }
             | Self::Unheld
+            | Self::Nobody
             | Self::Model { .. }
             | Self::EndUserBlocked(_) => StatusCode::FORBIDDEN,
             _ => StatusCode::UNAUTHORIZED,
@@ -148,6 +153,14 @@ impl fmt::Display for Denial {
                 f.write_str("Authentication Error, A credential header stands twice in the request.")
             }
             Self::StoreDown => f.write_str("Keys cannot be looked up at the moment."),
+            Self::Token(why) => write!(
+                f,
+                "Authentication Error, The token is refused: {why}."
+            ),
+            Self::Nobody => f.write_str(
+                "Unmatched token passed in. enforce_rbac is set to True. Token must belong to a \
+                 proxy admin, team, or user.",
+            ),
             Self::AdminOnly => f.write_str(
                 "Authentication Error, Only proxy admin can be used to generate, delete, update info \
                  for new keys/users/teams.",

@@ -10,6 +10,7 @@ mod ceiling;
 mod endpoint;
 mod environment;
 pub mod google;
+mod jwt;
 mod keys;
 mod master;
 mod rules;
@@ -32,6 +33,7 @@ pub use self::api::Api;
 pub use self::ceiling::Ceiling;
 pub use self::endpoint::{Authority, Endpoint, Names};
 use self::environment::Environment;
+pub use self::jwt::{JwtClaims, JwtRules, MappedRole, RoleMapping};
 pub use self::master::MasterKey;
 pub use self::rules::{Admission, LedgerRules, Orphans, Rules, TokenKind, WhenFull};
 pub use self::wildcards::Known;
@@ -50,6 +52,7 @@ pub struct Live {
     ceilings: Box<[Ceiling]>,
     rules: Rules,
     admission: Admission,
+    jwt: Option<JwtRules>,
     wildcards: OnceLock<Vec<Known>>,
     origin: String,
     since: Instant,
@@ -97,6 +100,7 @@ impl Live {
         let ceilings = ceiling::of_groups(routes);
         let rules = Rules::of(routes, &mut faults);
         let admission = Admission::of(routes, &mut faults);
+        let jwt = JwtRules::of(routes, &environment, &mut faults);
         let endpoints = routes
             .deployments
             .iter()
@@ -117,6 +121,7 @@ impl Live {
                 ceilings,
                 rules,
                 admission,
+                jwt,
                 wildcards: OnceLock::new(),
                 origin,
                 since: Instant::now(),
@@ -210,6 +215,11 @@ impl Live {
     /// Which addresses may come in.
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// How tokens of an identity provider are read, if they are taken.
+    pub fn jwt(&self) -> Option<&JwtRules> {
+        self.jwt.as_ref()
     }
 
     /// The file's own header for the end user.

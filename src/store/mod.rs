@@ -34,7 +34,10 @@ pub use self::record::{Columns, Record};
 pub use self::report::{Daily, Dimension, LogFilter, Sums};
 pub use self::seal::{Seal, Unsealable};
 pub use self::work::{Fault, Work};
-use crate::account::{Accounts, Asked, Bearer, Change, Down, EndUser, Scope, SpendRow, Spent};
+use crate::account::{
+    Accounts, Asked, Bearer, Change, Down, EndUser, Key, Missing, Scope, SpendRow, Spent, Team,
+    User,
+};
 
 /// An open database. Clones share its connections.
 #[derive(Clone)]
@@ -100,6 +103,26 @@ impl Store {
         asked.is_ok()
     }
 
+    /// Makes a user and a team that an identity provider vouches for; one that somebody else has made
+    /// meanwhile stays as it is.
+    async fn make_missing(&self, user: Option<User>, team: Option<Team>) -> Result<(), Down> {
+        let down = |fault| match fault {
+            Fault::Down(down) => Err(down),
+            Fault::Exists | Fault::NameTaken => Ok(()),
+        };
+        if let Some(user) = user {
+            let mut work = self.work("jwt", "/user/new").await?;
+            work.add(&user).await.or_else(down)?;
+            work.commit().await.or_else(down)?;
+        }
+        if let Some(team) = team {
+            let mut work = self.work("jwt", "/team/new").await?;
+            work.add(&team).await.or_else(down)?;
+            work.commit().await.or_else(down)?;
+        }
+        Ok(())
+    }
+
     /// Ends the connections; statements under way may end first.
     pub async fn close(&self) {
         if let Some(watcher) = &self.watcher {
@@ -122,6 +145,19 @@ impl fmt::Debug for Store {
 impl Accounts for Store {
     fn bearer<'a>(&'a self, hash: &'a str) -> Asked<'a, Option<Arc<Bearer>>> {
         Box::pin(self.read_bearer(hash))
+    }
+
+    fn parties(&self, key: Key, missing: Missing) -> Asked<'_, Bearer> {
+        Box::pin(async move {
+            let bearer = self.answers_to(key.clone(), None).await?;
+            let user = missing.user.filter(|_| bearer.user.is_none());
+            let team = missing.team.filter(|_| bearer.team.is_none());
+            if user.is_none() && team.is_none() {
+                return Ok(bearer);
+            }
+            self.make_missing(user, team).await?;
+            self.answers_to(key, None).await
+        })
     }
 
     fn end_user<'a>(&'a self, id: &'a str) -> Asked<'a, Option<Arc<EndUser>>> {

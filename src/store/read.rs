@@ -228,6 +228,11 @@ impl Store {
         let mut key: Key = record(&row)?;
         let until: Option<i64> = row.try_get(6).map_err(down)?;
         self.fill(&mut key).await?;
+        Ok(Some(Arc::new(self.answers_to(key, until.map(Time)).await?)))
+    }
+
+    /// A key with everybody it names.
+    pub(super) async fn answers_to(&self, key: Key, until: Option<Time>) -> Result<Bearer, Down> {
         let user = match &key.user_id {
             Some(id) => self.get::<User>(id).await?,
             None => None,
@@ -247,14 +252,14 @@ impl Store {
             Some(id) => self.filled::<Organization>(&id).await?,
             None => None,
         };
-        Ok(Some(Arc::new(Bearer {
+        Ok(Bearer {
             key,
             user,
             team,
             membership,
             organization,
-            until: until.map(Time),
-        })))
+            until,
+        })
     }
 
     /// A user's place in a team, filled with its budget and with what the team gives all members.

@@ -449,7 +449,6 @@ impl Work {
             .await?;
         Ok(())
     }
-
 }
 
 /// The scope of a kind of record; the names are those of [`Scope::parts`].

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::refusal::Refusal;
+use crate::access::admit::covers;
 use crate::account::{Accounts, Bearer, Key, KeyType, Organization, Role, Team, User};
+use crate::call::Principal;
 use crate::store::Store;
 
 /// Who calls.
@@ -68,6 +70,19 @@ impl Caller {
     pub(super) async fn of(store: &Store, hash: &str) -> Result<Self, Refusal> {
         let unknown = || Refusal::role("", "unknown", "None");
         let bearer = store.bearer(hash).await?.ok_or_else(unknown)?;
+        Self::bearing(store, &bearer).await
+    }
+
+    /// The holder of a token of the identity provider, whose user is read anew; what the token itself
+    /// says of an admin counts.
+    pub(super) async fn of_token(store: &Store, principal: &Principal) -> Result<Self, Refusal> {
+        let unknown = || Refusal::role("", "unknown", "None");
+        let mut bearer = principal.bearer.as_deref().cloned().ok_or_else(unknown)?;
+        if !principal.admin
+            && let Some(id) = &bearer.key.user_id
+        {
+            bearer.user = store.get::<User>(id).await?;
+        }
         Self::bearing(store, &bearer).await
     }
 
@@ -220,10 +235,7 @@ impl Caller {
         let named = |route: &String| match route.as_str() {
             "management_routes" => true,
             "info_routes" => reads,
-            route => match route.strip_suffix('*') {
-                Some(prefix) => path.starts_with(prefix),
-                None => path == route,
-            },
+            route => covers(route, path),
         };
         kind && (key.allowed_routes.is_empty() || key.allowed_routes.iter().any(named))
     }

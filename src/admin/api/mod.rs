@@ -209,6 +209,7 @@ impl Office {
         let caller = match &principal {
             None => Caller::master(),
             Some(principal) if principal.is_master() => Caller::master(),
+            Some(principal) if principal.by_token => Caller::of_token(&store, principal).await?,
             Some(principal) => Caller::of(&store, &principal.key).await?,
         };
         let reads = endpoint.method == Method::Get;
