@@ -34,6 +34,7 @@ use crate::admin::{api, health, metrics, page, router};
 use crate::call::{Call, Dialect, Principal, Route};
 use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
+use crate::ingress::cors::BrowserLayer;
 use crate::ingress::front::FrontDoor;
 use crate::ingress::pass::PassDoor;
 use crate::ingress::respond::Responder;
@@ -91,6 +92,8 @@ impl Gateway {
         let shapes = self.key_headers();
         let gate = self.gate();
         ServiceBuilder::new()
+            // A browser learns what became of a request from any page that may ask, errors included.
+            .layer(BrowserLayer::new(self.live.clone()))
             // A fault of ours ends one request, not its connection's task.
             .layer(CatchPanicLayer::custom(panicked))
             // Errors of the layers below become responses here, once.

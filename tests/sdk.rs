@@ -3,7 +3,7 @@
 //! The first run installs them, pinned, in the build's folder for temporary files; later runs find
 //! them there.
 
-#![allow(clippy::unwrap_used, reason = "to panic is how a test fails")]
+#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

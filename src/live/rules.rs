@@ -108,6 +108,8 @@ pub struct Admission {
     pub forwarded: bool,
     listed: Vec<Network>,
     trusted: Vec<Network>,
+    /// `cors_allow_origins`, if it is given.
+    origins: Option<Vec<String>>,
 }
 
 impl Admission {
@@ -119,6 +121,17 @@ impl Admission {
     /// Whether an address is on the list of `allowed_ips`.
     pub fn lists(&self, address: IpAddr) -> bool {
         self.listed.iter().any(|network| network.holds(address))
+    }
+
+    /// Whether a page of this origin may call from a browser. Where the file does not say, any may
+    /// that has a key to show.
+    pub fn admits_origin(&self, origin: &[u8], keyed: bool) -> bool {
+        match &self.origins {
+            None => keyed,
+            Some(listed) => listed
+                .iter()
+                .any(|listed| listed == "*" || listed.as_bytes() == origin),
+        }
     }
 
     /// Whether the `x-forwarded-for` of this address is believed.
@@ -219,6 +232,7 @@ impl Admission {
             forwarded: read.flag("general_settings.use_x_forwarded_for"),
             listed: read.networks("general_settings.allowed_ips"),
             trusted: read.networks("general_settings.trusted_proxy_ranges"),
+            origins: read.origins("general_settings.cors_allow_origins"),
         }
     }
 }
@@ -293,6 +307,27 @@ impl<'a> Read<'a> {
         amount
     }
 
+    fn origins(&mut self, path: &str) -> Option<Vec<String>> {
+        let items = match self.get(path)? {
+            Setting::Null => return None,
+            Setting::List(items) => &items[..],
+            one => std::slice::from_ref(one),
+        };
+        let mut origins = Vec::new();
+        for item in items {
+            match item {
+                Setting::Text(Value::Plain(text)) if text == "*" || text.contains("://") => {
+                    origins.push(text.trim_end_matches('/').to_owned());
+                }
+                _ => self.fault(
+                    path,
+                    "each item is an origin such as https://app.example, or *",
+                ),
+            }
+        }
+        Some(origins)
+    }
+
     fn networks(&mut self, path: &str) -> Vec<Network> {
         let items = match self.get(path) {
             None | Some(Setting::Null) => return Vec::new(),
@@ -321,6 +356,18 @@ impl<'a> Read<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_may_call_where_a_key_is_asked_for_or_the_file_says_so() {
+        let mut admission = Admission::default();
+        assert!(admission.admits_origin(b"https://a.test", true));
+        assert!(!admission.admits_origin(b"https://a.test", false));
+        admission.origins = Some(vec!["https://a.test".to_owned()]);
+        assert!(admission.admits_origin(b"https://a.test", false));
+        assert!(!admission.admits_origin(b"https://a.test.evil", true));
+        admission.origins = Some(vec!["*".to_owned()]);
+        assert!(admission.admits_origin(b"null", false));
+    }
 
     #[test]
     fn a_network_holds_the_addresses_that_begin_as_it_does() {
