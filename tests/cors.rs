@@ -37,10 +37,6 @@ async fn from_page(gateway: &Gateway, method: &str, origin: &str) -> (u16, Optio
     )
 }
 
-fn some(origin: &str) -> Option<String> {
-    Some(origin.to_owned())
-}
-
 #[tokio::test]
 async fn any_page_may_call_a_gateway_with_keys_and_reads_its_errors() {
     let config = format!("{MODELS}general_settings:\n  master_key: sk-master-of-the-tests\n");
@@ -48,9 +44,12 @@ async fn any_page_may_call_a_gateway_with_keys_and_reads_its_errors() {
     let page = "https://page.test";
     assert_eq!(
         from_page(&gateway, "OPTIONS", page).await,
-        (200, some(page))
+        (200, Some(page.to_owned()))
     );
-    assert_eq!(from_page(&gateway, "GET", page).await, (401, some(page)));
+    assert_eq!(
+        from_page(&gateway, "GET", page).await,
+        (401, Some(page.to_owned()))
+    );
     let plain = gateway.client().get("/health/liveliness").await;
     assert_eq!(
         (
@@ -84,7 +83,7 @@ async fn the_file_says_which_pages_may_call() {
     let ours = "https://ours.test";
     assert_eq!(
         from_page(&gateway, "OPTIONS", ours).await,
-        (200, some(ours))
+        (200, Some(ours.to_owned()))
     );
     assert_eq!(
         from_page(&gateway, "OPTIONS", "https://page.test").await,

@@ -116,38 +116,34 @@ mod tests {
     use super::*;
     use crate::live::RoleMapping;
 
-    fn claims(value: Value) -> Map<String, Value> {
+    fn claims(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
-    }
-
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
     }
 
     #[test]
     fn claims_are_found_by_name_and_by_their_way() {
         let rules = JwtClaims {
-            user_id_jwt_field: some("sub"),
-            user_email_jwt_field: some("https://id.test/email"),
-            team_ids_jwt_field: some("realm.groups"),
-            org_id_jwt_field: some("tenant"),
-            end_user_id_jwt_field: some("realm.person"),
+            user_id_jwt_field: Some("sub".to_owned()),
+            user_email_jwt_field: Some("https://id.test/email".to_owned()),
+            team_ids_jwt_field: Some("realm.groups".to_owned()),
+            org_id_jwt_field: Some("tenant".to_owned()),
+            end_user_id_jwt_field: Some("realm.person".to_owned()),
             ..JwtClaims::default()
         };
         let found = identify(
             &rules,
-            &claims(json!({
+            &claims(&json!({
                 "sub": "u", "https://id.test/email": "u@id.test", "tenant": 7,
                 "realm": {"groups": ["a", 1, "b"], "person": "p"}, "scope": "read litellm_proxy_admin",
             })),
         );
         let expected = Identity {
             admin: true,
-            user: some("u"),
-            email: some("u@id.test"),
+            user: Some("u".to_owned()),
+            email: Some("u@id.test".to_owned()),
             teams: vec!["a".to_owned(), "b".to_owned()],
-            organization: some("7"),
-            end_user: some("p"),
+            organization: Some("7".to_owned()),
+            end_user: Some("p".to_owned()),
         };
         assert_eq!(found, Ok(expected));
     }
@@ -155,12 +151,12 @@ mod tests {
     #[test]
     fn a_token_of_nobody_is_refused_where_roles_are_enforced() {
         let rules = JwtClaims {
-            user_id_jwt_field: some("sub"),
-            user_roles_jwt_field: some("roles"),
+            user_id_jwt_field: Some("sub".to_owned()),
+            user_roles_jwt_field: Some("roles".to_owned()),
             user_allowed_roles: vec!["basic".to_owned()],
-            team_ids_jwt_field: some("groups"),
-            roles_jwt_field: some("roles"),
-            object_id_jwt_field: some("client"),
+            team_ids_jwt_field: Some("groups".to_owned()),
+            roles_jwt_field: Some("roles".to_owned()),
+            object_id_jwt_field: Some("client".to_owned()),
             role_mappings: vec![RoleMapping {
                 role: "consumer".to_owned(),
                 internal_role: MappedRole::Team,
@@ -177,22 +173,22 @@ mod tests {
             (json!({"scope": "litellm_proxy_admin"}), true),
             (json!({"scope": "litellm_proxy_administrator"}), false),
         ] {
-            let found = identify(&rules, &claims(token.clone()));
+            let found = identify(&rules, &claims(&token));
             assert_eq!(found.is_ok(), passes, "{token}: {found:?}");
         }
         let of_team = json!({"roles": ["consumer"], "client": "team"});
-        assert_eq!(identify(&rules, &claims(of_team)).unwrap().teams, ["team"]);
+        assert_eq!(identify(&rules, &claims(&of_team)).unwrap().teams, ["team"]);
     }
 
     #[test]
     fn a_token_without_a_team_takes_the_default_or_is_refused() {
         let mut rules = JwtClaims {
-            team_id_jwt_field: some("team"),
+            team_id_jwt_field: Some("team".to_owned()),
             ..JwtClaims::default()
         };
-        let none = claims(json!({"team": "\u{0}"}));
+        let none = claims(&json!({"team": "\u{0}"}));
         assert!(matches!(identify(&rules, &none), Err(Denial::Token(_))));
-        rules.team_id_default = some("all");
+        rules.team_id_default = Some("all".to_owned());
         assert_eq!(identify(&rules, &none).unwrap().teams, ["all"]);
     }
 }
