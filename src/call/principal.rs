@@ -76,6 +76,11 @@ impl Principal {
         all.flat_map(|aliases| aliases.keys().map(String::as_str))
     }
 
+    /// The id of its team.
+    pub fn team(&self) -> Option<&str> {
+        self.bearer.as_deref()?.key.team_id.as_deref()
+    }
+
     /// Which models it may ask for.
     pub fn models(&self) -> &Models {
         &self.models

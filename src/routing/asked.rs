@@ -113,6 +113,7 @@ impl Asked {
             tried,
             again,
             preferred: &self.preferred,
+            team: call.who.and_then(Principal::team),
             ..Facts::PLAIN
         };
         let Some(labels) = &self.labels else {

@@ -77,6 +77,12 @@ pub struct Gate {
     pub rpm: u64,
     /// `tpm`.
     pub tpm: u64,
+    /// `weight`.
+    pub weight: Option<f32>,
+    /// Dollars per token of prompt and answer together.
+    pub per_token: Option<f32>,
+    /// Seconds that a whole answer is said to take.
+    pub prior: Option<f32>,
 }
 
 /// What is rarely looked at of a deployment.
@@ -471,6 +477,9 @@ impl Gate {
             window: seat.window.unwrap_or(u64::MAX),
             rpm: seat.rpm.unwrap_or(u64::MAX),
             tpm: seat.tpm.unwrap_or(u64::MAX),
+            weight: seat.weight.map(narrow),
+            per_token: seat.per_token,
+            prior: seat.prior,
         }
     }
 

@@ -61,6 +61,7 @@ pub fn decide<'s>(
     let mut candidates = Candidates {
         eligible: &sheet.eligible,
         seats: &row.seats,
+        gates: &row.gates,
         seen,
         exclusions: &sheet.exclusions,
         scores: &mut sheet.scores,

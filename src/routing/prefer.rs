@@ -39,7 +39,7 @@ fn holds(rule: &Rule, call: &Shape<'_>, tags: &[String], metadata: &mut Option<M
     let tagged = rule.tags.is_empty() || tags.iter().any(|tag| names(&rule.tags, tag));
     tagged
         && any(&rule.keys, &who.keys)
-        && any(&rule.teams, &[who.team])
+        && any(&rule.teams, &who.teams)
         && (rule.users.is_empty()
             || any(&rule.users, &[who.user])
             || call
@@ -60,20 +60,27 @@ fn holds(rule: &Rule, call: &Shape<'_>, tags: &[String], metadata: &mut Option<M
 struct Who<'a> {
     /// The key by its digest and by its alias.
     keys: [Option<&'a str>; 2],
-    team: Option<&'a str>,
+    /// The team by its id and by its alias.
+    teams: [Option<&'a str>; 2],
     user: Option<&'a str>,
 }
 
 impl<'a> Who<'a> {
     /// The one place where rules learn of a principal.
     fn of(principal: Option<&'a Principal>) -> Self {
+        let bearer = principal.and_then(|one| one.bearer.as_deref());
+        let key = bearer.map(|bearer| &bearer.key);
+        let team = bearer.and_then(|bearer| bearer.team.as_ref());
         Self {
             keys: [
                 principal.map(|one| &*one.key),
                 principal.and_then(|one| one.alias.as_deref()),
             ],
-            team: None,
-            user: None,
+            teams: [
+                key.and_then(|key| key.team_id.as_deref()),
+                team.and_then(|team| team.team_alias.as_deref()),
+            ],
+            user: key.and_then(|key| key.user_id.as_deref()),
         }
     }
 }

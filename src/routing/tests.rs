@@ -612,6 +612,52 @@ model_list:
 }
 
 #[test]
+fn a_key_is_of_its_team_to_rules_and_to_deployments() {
+    use crate::account::{Bearer, Key, Team};
+    use crate::call::Principal;
+    let config = "
+model_list:
+  - {model_name: g, litellm_params: {model: openai/a, api_key: os.environ/KEY}, model_info: {id: own, team_id: red}}
+  - {model_name: g, litellm_params: {model: openai/b, api_key: os.environ/KEY}, model_info: {id: shared}}
+  - {model_name: g, litellm_params: {model: openai/c, api_key: os.environ/KEY}, model_info: {id: other}}
+rules:
+  - when: {team: Crimson}
+    prefer: own
+  - when: {user: ann}
+    prefer: other
+";
+    let of = |team: Option<&str>, user: Option<&str>| {
+        let mut call = call_of(config);
+        let bearer = Bearer {
+            key: Key {
+                team_id: team.map(Into::into),
+                user_id: user.map(Into::into),
+                ..Key::default()
+            },
+            team: team.map(|team| Team {
+                team_id: team.into(),
+                team_alias: Some("Crimson".into()),
+                ..Team::default()
+            }),
+            ..Bearer::default()
+        };
+        call.principal = Arc::new(Principal::of(Arc::new(bearer), call.live.rules()));
+        let router = Router::seeded(1);
+        let mut asked: Vec<u16> = (0..40)
+            .map(|_| pick(&router, &call).unwrap().deployment().0)
+            .collect();
+        asked.sort_unstable();
+        asked.dedup();
+        asked
+    };
+    assert_eq!(of(Some("red"), None), [0]);
+    // A rule opens to nobody what belongs to another team.
+    assert_eq!(of(Some("blue"), None), [1, 2]);
+    assert_eq!(of(None, Some("ann")), [2]);
+    assert_eq!(of(None, Some("bob")), [1, 2]);
+}
+
+#[test]
 fn boards_can_be_shared_between_threads() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<Arc<Board>>();

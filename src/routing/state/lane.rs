@@ -51,8 +51,10 @@ impl Default for Keeping {
     }
 }
 
-/// Samples of one kind. Reading takes no lock; a sample is added under one of its own.
+/// Samples of one kind. Reading takes no lock; a sample is added under one of its own. What is read
+/// stands in the first cache line.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub struct Lane {
     mean: AtomicU32,
     p95: AtomicU32,

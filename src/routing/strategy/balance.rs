@@ -24,12 +24,12 @@ pub(super) fn least_used(
 
 /// The larger share of its two limits; one without limits has everything left.
 fn share_used(one: Candidate<'_>) -> f32 {
-    let share = |used: u64, limit: Option<u64>| match limit {
-        Some(0) => f32::INFINITY,
-        Some(limit) => float(used) / float(limit),
-        None => 0.0,
+    let share = |used: u64, limit: u64| match limit {
+        0 => f32::INFINITY,
+        u64::MAX => 0.0,
+        limit => float(used) / float(limit),
     };
-    share(one.seen.tokens, one.seat.tpm).max(share(one.seen.requests, one.seat.rpm))
+    share(one.seen.tokens, one.gate.tpm).max(share(one.seen.requests, one.gate.rpm))
 }
 
 /// `weighted_round_robin`: the one whose turn comes first; of several the first in the file. No

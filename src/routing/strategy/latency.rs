@@ -47,7 +47,7 @@ impl Guess {
     fn known(self, one: Candidate<'_>) -> Option<f32> {
         let prior = || {
             let tokens = if self.stream { 1.0 } else { PRIOR_TOKENS };
-            one.seat.prior.map(|prior| prior / tokens)
+            one.gate.prior.map(|prior| prior / tokens)
         };
         one.seen.latency.or_else(prior)
     }
@@ -151,7 +151,7 @@ pub(super) fn score(
         let known = guess.known(one);
         unmeasured |= known.is_none();
         fastest = known.map_or(fastest, |known| fastest.min(known));
-        if let Some(price) = one.seat.per_token {
+        if let Some(price) = one.gate.per_token {
             cheapest = cheapest.min(price);
             dearest = dearest.max(price);
         }
@@ -173,7 +173,7 @@ pub(super) fn score(
     let errors = narrow(errors * ERRORS);
     candidates.least(draw, |one| {
         latency * guess.latency(one)
-            + cost * one.seat.per_token.unwrap_or(dearest)
+            + cost * one.gate.per_token.unwrap_or(dearest)
             + errors * one.seen.errors
     })
 }

@@ -13,7 +13,7 @@ mod tests;
 
 use pointsman_routes::table::Strategy;
 
-use super::board::{Board, Row, Seat};
+use super::board::{Board, Gate, Row, Seat};
 use super::facts::Facts;
 use super::filter::Exclusion;
 use super::moment::Draw;
@@ -26,6 +26,8 @@ pub struct Candidates<'a> {
     pub eligible: &'a [u16],
     /// The row that they stand in.
     pub seats: &'a [Seat],
+    /// What most strategies look at of it.
+    pub gates: &'a [Gate],
     /// The state of each of the row.
     pub seen: &'a [Seen],
     /// Why each of the row is left out; who is not is a candidate.
@@ -39,19 +41,34 @@ pub struct Candidates<'a> {
 pub struct Candidate<'a> {
     /// Its position in the row.
     pub at: u16,
-    /// What the table says of it.
-    pub seat: &'a Seat,
+    /// The row's seats; its own is [`seat`](Self::seat).
+    seats: &'a [Seat],
+    /// What most strategies look at of it.
+    pub gate: &'a Gate,
     /// Its state.
     pub seen: &'a Seen,
+}
+
+impl<'a> Candidate<'a> {
+    /// What the table says of it.
+    pub fn seat(&self) -> &'a Seat {
+        &self.seats[usize::from(self.at)]
+    }
 }
 
 impl<'a> Candidates<'a> {
     /// Each of them, in the order of the row.
     pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> + Clone + use<'a> {
-        let row = self.seats.iter().zip(self.seen).zip(self.exclusions);
+        let seats = self.seats;
+        let row = self.gates.iter().zip(self.seen).zip(self.exclusions);
         row.zip(0_u16..)
             .filter(|((_, exclusion), _)| exclusion.is_none())
-            .map(|(((seat, seen), _), at)| Candidate { at, seat, seen })
+            .map(move |(((gate, seen), _), at)| Candidate {
+                at,
+                seats,
+                gate,
+                seen,
+            })
     }
 
     /// The candidate at this place among them.
@@ -59,7 +76,8 @@ impl<'a> Candidates<'a> {
         let at = *self.eligible.get(place)?;
         Some(Candidate {
             at,
-            seat: &self.seats[usize::from(at)],
+            seats: self.seats,
+            gate: &self.gates[usize::from(at)],
             seen: &self.seen[usize::from(at)],
         })
     }

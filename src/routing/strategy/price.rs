@@ -10,7 +10,7 @@ const UNKNOWN: f32 = 10.0;
 /// `cost-based-routing`: the lowest sum of a prompt token's and an answer token's price; ties at
 /// random. An unknown price is higher than any.
 pub(super) fn lowest(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    candidates.least(draw, |one| one.seat.per_token.unwrap_or(UNKNOWN))
+    candidates.least(draw, |one| one.gate.per_token.unwrap_or(UNKNOWN))
 }
 
 /// `cost_threshold`: the cheapest for this request, if that costs less than so many dollars.
@@ -21,7 +21,7 @@ pub(super) fn cheapest_below(
     draw: Draw,
 ) -> Option<u16> {
     let chosen = candidates.least(draw, |one| {
-        one.seat.price.map_or(f32::INFINITY, |(input, output)| {
+        one.seat().price.map_or(f32::INFINITY, |(input, output)| {
             let answer = facts.max_output.unwrap_or(one.seen.answer.into());
             narrow(input * float(facts.prompt.tokens) + output * float(answer))
         })
@@ -32,7 +32,7 @@ pub(super) fn cheapest_below(
 
 /// `context_threshold`: the largest window; ties at random. An unknown one is the smallest.
 pub(super) fn largest_window(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    candidates.least(draw, |one| -narrow(float(one.seat.window.unwrap_or(0))))
+    candidates.least(draw, |one| -narrow(float(one.seat().window.unwrap_or(0))))
 }
 
 /// `capability-based`: of those that can do what the request needs the one that can do the least
@@ -45,11 +45,11 @@ pub(super) fn least_overqualified(
 ) -> Option<u16> {
     candidates.least(draw, |one| {
         let surplus = one
-            .seat
+            .seat()
             .capabilities
             .map_or(u32::BITS, |has| has.without(facts.needs).0.count_ones());
         // Dollars per million tokens, bent below one: they only part those of equal ability.
-        let dollars = one.seat.per_token.unwrap_or(UNKNOWN) * 1e6;
+        let dollars = one.gate.per_token.unwrap_or(UNKNOWN) * 1e6;
         narrow(surplus.into()) + dollars / (10.0 + dollars)
     })
 }

@@ -1,22 +1,20 @@
 //! By chance.
 
 use super::{Candidates, chance, narrow};
-use crate::routing::board::Seat;
+use crate::routing::board::Gate;
 use crate::routing::moment::Draw;
 
 /// LiteLLM's `simple-shuffle`: at random, weighted by `weight` if the first candidate has one, else
 /// by its `rpm`, else by its `tpm`, else evenly. A candidate without the chosen figure counts as
 /// zero. If all count as zero, the choice is even. A score is the share of the others.
 pub(super) fn simple(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    let first = candidates.iter().next()?.seat;
+    let first = candidates.iter().next()?.gate;
     let total = if first.weight.is_some() {
-        shares(candidates, |seat| {
-            narrow(seat.weight.unwrap_or(0.0).max(0.0))
-        })
-    } else if first.rpm.is_some() {
-        shares(candidates, |seat| as_share(seat.rpm))
-    } else if first.tpm.is_some() {
-        shares(candidates, |seat| as_share(seat.tpm))
+        shares(candidates, |gate| gate.weight.unwrap_or(0.0).max(0.0))
+    } else if first.rpm != u64::MAX {
+        shares(candidates, |gate| as_share(gate.rpm))
+    } else if first.tpm != u64::MAX {
+        shares(candidates, |gate| as_share(gate.tpm))
     } else {
         0.0
     };
@@ -43,10 +41,10 @@ pub(super) fn simple(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16>
 }
 
 /// Scores every candidate with its share; gives the sum.
-fn shares(candidates: &mut Candidates<'_>, share: impl Fn(&Seat) -> f32) -> f64 {
+fn shares(candidates: &mut Candidates<'_>, share: impl Fn(&Gate) -> f32) -> f64 {
     let mut total = 0.0;
     candidates.score(|one| {
-        let share = share(one.seat);
+        let share = share(one.gate);
         total += f64::from(share);
         share
     });
@@ -65,8 +63,9 @@ fn even(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
     clippy::cast_precision_loss,
     reason = "a share of traffic needs no more"
 )]
-fn as_share(limit: Option<u64>) -> f32 {
-    limit.unwrap_or(0) as f32
+fn as_share(limit: u64) -> f32 {
+    // The largest number is no limit.
+    if limit == u64::MAX { 0.0 } else { limit as f32 }
 }
 
 /// The same candidate for the same session, as long as it is there: the one whose hash with the
@@ -74,5 +73,5 @@ fn as_share(limit: Option<u64>) -> f32 {
 /// that goes away or comes back moves only its own.
 pub(super) fn by_session(candidates: &mut Candidates<'_>, session: u64) -> Option<u16> {
     let hash = |deployment: u16| narrow(Draw(session).unit(deployment.into()));
-    candidates.least(Draw(session), |one| hash(one.seat.deployment.0))
+    candidates.least(Draw(session), |one| hash(one.seat().deployment.0))
 }
