@@ -343,8 +343,8 @@ impl Doors {
         // What answers cost is spent of their deployments' budgets.
         let purses = router.clone();
         let reporter = gateway.reporter.clone().telling(move |record| {
-            if let Some(deployment) = record.deployment {
-                purses.spent(&record.call.live, deployment, record.cost.total());
+            for (deployment, cost) in record.paid() {
+                purses.spent(&record.call.live, deployment, cost);
             }
         });
         let access = &gateway.access;

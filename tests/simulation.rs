@@ -18,6 +18,9 @@
 //! Who was asked is asked again as often as `num_retries` says, unless the class is a rate limit and
 //! there is a fallback, or the retry budget is used up.
 //!
+//! A stream that breaks goes on at such a deployment, too, unless the file says otherwise
+//! (`on_midstream`), but only at one that was not asked; and nobody is asked twice to go on.
+//!
 //! A seed that fails is run again by `SIMULATION_SEED=… cargo test --test simulation`;
 //! `SIMULATION_RUNS` sets how many seeds there are.
 //!
@@ -83,6 +86,7 @@ struct Totals {
     answered: AtomicUsize,
     lost: AtomicUsize,
     broken_streams: AtomicUsize,
+    continued: AtomicUsize,
     probes: AtomicUsize,
     refused_in_vain: AtomicUsize,
 }
@@ -95,6 +99,7 @@ impl Totals {
             (&self.answered, sum.answered),
             (&self.lost, sum.lost),
             (&self.broken_streams, sum.broken_streams),
+            (&self.continued, sum.continued),
             (&self.probes, sum.probes),
             (&self.refused_in_vain, sum.refused_in_vain),
         ] {
@@ -111,6 +116,7 @@ impl Totals {
             (&self.answered, came / 2),
             (&self.lost, came / 100),
             (&self.broken_streams, 100),
+            (&self.continued, 100),
             (&self.probes, 1_000),
             (&self.refused_in_vain, 1_000),
         ] {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::catalog;
 use crate::table::{
     Backoff, Cache, CacheKind, Capabilities, Deployment, DeploymentId, Facts, General, Group,
-    GroupId, Limits, Member, Price, Priced, Provider, Queue, RetryPolicy, Router, Routes, Settings,
-    Strategy,
+    GroupId, Limits, Member, Midstream, Price, Priced, Provider, Queue, RetryPolicy, Router,
+    Routes, Settings, Strategy,
 };
 
 impl Routes {
@@ -81,6 +81,8 @@ impl Deployment {
         timeout: None,
         stream_timeout: None,
         ttft_timeout: None,
+        idle_timeout: None,
+        on_midstream: None,
         num_retries: None,
         cooldown: None,
         budget: None,
@@ -175,6 +177,8 @@ impl Router {
         stream_timeout: None,
         ttft_timeout: None,
         hedge_after: None,
+        idle_timeout: None,
+        on_midstream: Midstream::Continue,
         max_fallbacks: 5,
         retry_policy: None,
         default_fallbacks: Cow::Borrowed(&[]),

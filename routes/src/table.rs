@@ -10,6 +10,7 @@
     reason = "each is a switch of the file, by its name"
 )]
 
+mod midstream;
 mod rules;
 mod waits;
 
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+pub use self::midstream::Midstream;
 pub use self::rules::Rule;
 pub use self::waits::{Backoff, Jitter, Queue};
 use crate::usd::Usd;
@@ -246,6 +248,10 @@ pub struct Deployment {
     pub stream_timeout: Option<Duration>,
     /// `ttft_timeout`: after it somebody else is asked for the stream, if there is anybody.
     pub ttft_timeout: Option<Duration>,
+    /// `stream_idle_timeout`: longest silence between two chunks of a stream.
+    pub idle_timeout: Option<Duration>,
+    /// `on_midstream`: what becomes of its streams that break.
+    pub on_midstream: Option<Midstream>,
     /// `num_retries` of the entry.
     pub num_retries: Option<u32>,
     /// `cooldown_time` of the entry; zero turns cooldown off.
@@ -627,6 +633,10 @@ pub struct Router {
     pub ttft_timeout: Option<Duration>,
     /// `hedge_after`: after it a second deployment is asked beside the first.
     pub hedge_after: Option<Duration>,
+    /// `stream_idle_timeout`: longest silence between two chunks of a stream.
+    pub idle_timeout: Option<Duration>,
+    /// `on_midstream`: what becomes of streams that break.
+    pub on_midstream: Midstream,
     /// How many fallbacks one request may use.
     pub max_fallbacks: u32,
     /// `retry_policy`.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use pointsman_routes::diagnostic::Severity;
 use pointsman_routes::table::{
     Backoff, CacheKind, Capabilities, Credential, Deployment, DeploymentId, Group, GroupId, Jitter,
-    KeyRef, Mock, Piece, Priced, Queue, Routes, Secret, Strategy, Target, Value, Window,
+    KeyRef, Midstream, Mock, Piece, Priced, Queue, Router, Routes, Secret, Strategy, Target, Value,
+    Window,
 };
 use pointsman_routes::usd::Usd;
 use pointsman_routes::{Loaded, More, load, load_file, load_with};
@@ -617,6 +618,7 @@ fn pauses_deadlines_and_queues_are_read() {
         &["a", "b"],
         "router_settings:\n  backoff: {base: 1s, factor: 3, max: 20, jitter: none}\n  \
          ttft_timeout: 0.5\n  model_group_ttft_timeout: {b: 2s}\n  hedge_after: 800ms\n  \
+         stream_idle_timeout: 20\n  on_midstream: restart\n  \
          queue: {size: 5, timeout: 2}\n  default_priority: 3\n  default_max_parallel_requests: 7\n",
     );
     let router = &read.router;
@@ -632,6 +634,8 @@ fn pauses_deadlines_and_queues_are_read() {
     let own = |name| group(&read, name).ttft_timeout;
     assert_eq!((own("a"), own("b")), (None, Some(Duration::from_secs(2))));
     assert_eq!(router.hedge_after, Some(Duration::from_millis(800)));
+    assert_eq!(router.idle_timeout, Some(Duration::from_secs(20)));
+    assert_eq!(router.on_midstream, Midstream::Restart);
     let queue = Queue {
         size: 5,
         timeout: Duration::from_secs(2),
@@ -641,8 +645,13 @@ fn pauses_deadlines_and_queues_are_read() {
         (router.default_priority, router.default_parallel),
         (Some(3), Some(7))
     );
-    let own = one("model: openai/gpt-4o, ttft_timeout: 500ms", "");
-    assert_eq!(own.ttft_timeout, half);
+    let own = one(
+        "model: openai/gpt-4o, ttft_timeout: 500ms, stream_idle_timeout: 500ms, on_midstream: error",
+        "",
+    );
+    assert_eq!((own.ttft_timeout, own.idle_timeout), (half, half));
+    assert_eq!(own.on_midstream, Some(Midstream::Error));
+    assert_eq!(Router::DEFAULT.on_midstream, Midstream::Continue);
     assert_eq!(groups(&["a"], "").router.backoff, Backoff::DEFAULT);
 }
 

@@ -157,6 +157,7 @@ impl Charges<Request<Arc<Call>>> for Access {
             return None;
         }
         let amount = reserve(call, &self.0.ledger, &budgets);
+        call.tab.hold(amount.picos());
         let charge = budgets
             .into_iter()
             .take(MOST)

@@ -174,6 +174,7 @@ impl Scene {
             target: live.table().resolve(model).unwrap().target,
             fallback: None,
             spoken: Spoken::default(),
+            resumed: None,
             passed: Vec::new(),
             wants_usage: false,
             as_list: false,

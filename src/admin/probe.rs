@@ -129,6 +129,7 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         files: None,
         peek,
         spoken: Spoken::default(),
+        resumed: None,
         passed: Vec::new(),
         wants_usage: false,
         as_list: false,

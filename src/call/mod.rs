@@ -10,8 +10,10 @@ pub mod means;
 pub mod models;
 pub mod peek;
 mod principal;
+mod said;
 mod spoken;
 mod tab;
+pub mod tokens;
 mod trail;
 pub mod vectors;
 
@@ -25,9 +27,12 @@ use pointsman_routes::table::{DeploymentId, GroupId, Target};
 
 pub use self::about::{About, Notes, Peer, name_end_user};
 pub use self::controls::{Controls, Hop};
-pub use self::ends::{Ends, OnEnd, StreamEnd, StreamOutcome};
+pub use self::ends::{
+    Again, AnswerEnd, Broke, Ends, GoingOn, OnEnd, OnLast, Piece, Resumed, StreamEnd, StreamOutcome,
+};
 pub use self::peek::{Field, Peek};
 pub use self::principal::Principal;
+pub use self::said::{Said, Shown};
 pub use self::spoken::Spoken;
 pub use self::tab::Tab;
 pub use self::trail::{Left, Lost, Reached, Trail};
@@ -77,6 +82,8 @@ pub struct Call {
     pub peek: Peek,
     /// The body in the one form, once it was read so.
     pub spoken: Spoken,
+    /// What the caller has of a stream that broke, if this is to go on with one.
+    pub resumed: Option<Arc<Shown>>,
     /// The caller wants usage at the end of its stream.
     pub wants_usage: bool,
     /// Its stream is to be one JSON list, as Gemini's is without `alt=sse`.
@@ -278,6 +285,26 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Both, of two pieces of one answer.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            prompt: self.prompt.saturating_add(other.prompt),
+            completion: self.completion.saturating_add(other.completion),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_hour: self.cache_write_hour.saturating_add(other.cache_write_hour),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            audio_input: self.audio_input.saturating_add(other.audio_input),
+            audio_output: self.audio_output.saturating_add(other.audio_output),
+            searches: self.searches.saturating_add(other.searches),
+            queries: self.queries.saturating_add(other.queries),
+            images: self.images.saturating_add(other.images),
+            audio_millis: self.audio_millis.saturating_add(other.audio_millis),
+            characters: self.characters.saturating_add(other.characters),
+        }
+    }
+
     /// Prompt and answer together.
     pub fn total(&self) -> u64 {
         self.prompt.saturating_add(self.completion)
@@ -342,6 +369,7 @@ pub(crate) mod example {
             peek,
             files: None,
             spoken: Spoken::default(),
+            resumed: None,
             passed: Vec::new(),
             timeout: None,
             stream_timeout: None,

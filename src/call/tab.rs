@@ -16,6 +16,8 @@ pub struct Tab {
     prompt: AtomicU64,
     completion: AtomicU64,
     most_output: AtomicU64,
+    /// What is reserved for it; nothing, if no budget is charged.
+    held: AtomicU64,
     /// What it may cost, in all and for its prompt.
     worst: [AtomicU64; 2],
 }
@@ -32,6 +34,7 @@ impl Tab {
             prompt: AtomicU64::new(0),
             completion: AtomicU64::new(0),
             most_output: AtomicU64::new(UNKNOWN),
+            held: AtomicU64::new(0),
             worst: [const { AtomicU64::new(0) }; 2],
         }
     }
@@ -45,6 +48,17 @@ impl Tab {
     /// What it may cost at most: in all, and for its prompt. Nothing, if nobody reckoned.
     pub fn worst(&self) -> [Usd; 2] {
         [0, 1].map(|n| Usd(self.worst[n].load(Ordering::Relaxed).into()))
+    }
+
+    /// Notes what is reserved for it, in 10⁻¹² dollars.
+    pub fn hold(&self, amount: u64) {
+        self.held.store(amount, Ordering::Relaxed);
+    }
+
+    /// What is reserved for it. `None` if no budget bounds it.
+    pub fn held(&self) -> Option<Usd> {
+        let held = self.held.load(Ordering::Relaxed);
+        (held > 0).then(|| Usd(held.into()))
     }
 
     /// Notes what the call took and cost, before the end of its answer goes out.

@@ -25,6 +25,25 @@ pub struct Trail {
     pub hedges: u32,
     /// Whether one of those was the faster one.
     pub hedge_won: bool,
+    /// Streams that broke when something was shown, and were gone on with.
+    pub continued: u32,
+    /// Those with which nobody could go on of all who were asked.
+    pub given_up: u32,
+}
+
+impl Trail {
+    /// Adds what was tried later.
+    pub fn join(&mut self, later: Self) {
+        self.left.extend(later.left);
+        self.retries += later.retries;
+        self.fallbacks += later.fallbacks;
+        self.max_retries = self.max_retries.max(later.max_retries);
+        self.max_fallbacks = self.max_fallbacks.max(later.max_fallbacks);
+        self.hedges += later.hedges;
+        self.hedge_won |= later.hedge_won;
+        self.continued += later.continued;
+        self.given_up += later.given_up;
+    }
 }
 
 /// An attempt that failed.

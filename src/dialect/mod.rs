@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 
 use std::sync::Arc;
 
-use crate::call::{Call, Dialect, Route, chat};
+use crate::call::{Call, Dialect, Route, Shown, chat};
 use crate::error::Failure;
 
 /// The conversation of a call in the one form, read at its first use.
@@ -98,6 +98,23 @@ impl Encoder {
                 Self::Gemini(Box::new(encoder))
             }
             _ => Self::OpenAi(openai::Encoder::new(call, created, usage)),
+        }
+    }
+
+    /// Writes on the stream of a call that broke where the caller has `shown` of it.
+    pub fn resumed(call: &Call, shown: &Shown, created: u64, usage: bool) -> Self {
+        match call.route.dialect() {
+            Dialect::Anthropic => Self::Anthropic(anthropic::Encoder::resumed(call, shown)),
+            _ => Self::OpenAi(openai::Encoder::resumed(call, shown, created, usage)),
+        }
+    }
+
+    /// What the caller has, but for the words; `None` if nobody else can write it on.
+    pub fn shown(&self) -> Option<Shown> {
+        match self {
+            Self::OpenAi(encoder) => encoder.shown(),
+            Self::Anthropic(encoder) => encoder.shown(),
+            Self::Gemini(_) => None,
         }
     }
 

@@ -127,6 +127,7 @@ where
         files,
         peek,
         spoken: Spoken::default(),
+        resumed: None,
         passed: passed(&head.headers, route),
         timeout: timeout.map(|timeout| timeout.min(ceiling)),
         stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),

@@ -14,12 +14,12 @@ use tower::Service;
 use super::body::Body;
 use super::front::refuse;
 use super::headers;
-use crate::call::{AnswerBody, Call, Lost, Reached, Trail};
+use crate::call::{AnswerBody, AnswerEnd, Call, Lost, Piece, Reached, Trail};
 use crate::error::Failure;
 use crate::spend::meter::InFlight;
 use crate::spend::price::{Cost, price};
 use crate::spend::report::{Record, Reporter};
-use crate::upstream::{Relay, StreamEnd, StreamOutcome};
+use crate::upstream::{Relay, StreamOutcome};
 
 /// Answers requests which have been read by a service that answers calls.
 ///
@@ -181,6 +181,19 @@ impl Open {
 }
 
 impl Record {
+    /// Books what a deployment took whose stream broke, before another one went on with it.
+    fn add(&mut self, piece: &Piece) {
+        let cost = price(
+            &piece.usage,
+            &self.call.live.deployment(piece.deployment).price,
+        );
+        self.before.push((piece.deployment, cost.total()));
+        self.cost.input = self.cost.input.plus(cost.input);
+        self.cost.output = self.cost.output.plus(cost.output);
+        self.usage = Some(self.usage.unwrap_or_default().and(&piece.usage));
+        self.estimated |= piece.estimated;
+    }
+
     /// Books what the call took.
     fn settle(&mut self, usage: Option<crate::call::Usage>) {
         self.ended = Instant::now();
@@ -191,8 +204,24 @@ impl Record {
     }
 }
 
-fn ended(mut record: Record, end: StreamEnd) -> Record {
-    record.settle(end.usage);
+fn ended(mut record: Record, answer: AnswerEnd) -> Record {
+    let AnswerEnd {
+        end,
+        estimate,
+        resumed,
+    } = answer;
+    let mut before = Vec::new();
+    if let Some(resumed) = resumed {
+        record.trail.join(resumed.trail);
+        record.call = resumed.call;
+        record.deployment = Some(resumed.deployment);
+        before = resumed.before;
+    }
+    record.estimated = estimate.is_some();
+    record.settle(estimate.or(end.usage));
+    for piece in &before {
+        record.add(piece);
+    }
     record.first_token = end
         .first_event
         .map(|at| at.into_std().saturating_duration_since(record.call.arrived));
@@ -228,7 +257,9 @@ fn begun(call: Arc<Call>, trail: Trail) -> Record {
         failure: None,
         dropped: false,
         usage: None,
+        estimated: false,
         cost: Cost::default(),
+        before: Vec::new(),
         upstream: Duration::ZERO,
         first_token: None,
         ended: Instant::now(),

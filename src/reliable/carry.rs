@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 use tower::Service;
 
 use super::Notes;
+use super::journey::Course;
 use crate::call::{Answer, Call};
 use crate::error::{Failure, Rehearsal};
 use crate::routing::{Ask, Leg};
@@ -38,6 +39,16 @@ impl Errand {
             ask: Ask::first(call.target),
             call,
             act,
+            notes,
+        }
+    }
+
+    /// The first one that is to go on with a stream that broke.
+    pub(super) fn going_on(course: &Course, notes: Notes) -> Self {
+        Self {
+            call: Arc::clone(course.call()),
+            ask: course.ask(),
+            act: None,
             notes,
         }
     }

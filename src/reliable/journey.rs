@@ -6,14 +6,14 @@ use std::time::Duration;
 use http::response::Parts;
 use pointsman_layers::BoxError;
 use pointsman_layers::retry::{self, Attempt, Policy, Seen, Timing, Verdict};
-use pointsman_routes::table::{DeploymentId, Member, Target};
+use pointsman_routes::table::{DeploymentId, Member, Midstream, Target};
 use smallvec::SmallVec;
 
 use super::carry::Errand;
 use super::chain::{Chain, has_special};
 use super::class::{self, Again, Class};
-use super::{Noted, Notes};
-use crate::call::{Call, Left};
+use super::{Noted, Notes, resume};
+use crate::call::{Broke, Call, Left};
 use crate::error::{Failure, Rehearsal};
 use crate::routing::moment::Draw;
 use crate::routing::state::Health;
@@ -38,11 +38,13 @@ impl Policy<Errand> for Rules {
     type Journey = Journey;
 
     fn begin(&self, errand: &Errand) -> Option<Journey> {
+        let goes_on = errand.call.resumed.is_some();
+        let course = || errand.notes.lock().course.take();
         Some(Journey {
             router: self.router.clone(),
             notes: errand.notes.clone(),
-            course: None,
-            hedge: Hedge::of(&errand.call),
+            course: goes_on.then(course).flatten(),
+            hedge: Hedge::of(&errand.call).filter(|_| !goes_on),
             under_way: 0,
         })
     }
@@ -53,7 +55,7 @@ impl Policy<Errand> for Rules {
 pub(crate) struct Journey {
     router: Router,
     notes: Notes,
-    /// Made when the first attempt has failed.
+    /// Made when the first attempt has failed, or kept from before a stream broke.
     course: Option<Box<Course>>,
     hedge: Option<Hedge>,
     /// Attempts that have not ended.
@@ -86,7 +88,7 @@ impl Hedge {
 
 /// Where a call is on its way.
 #[derive(Debug)]
-struct Course {
+pub(super) struct Course {
     call: Arc<Call>,
     /// Deployments of the group at hand that were asked.
     asked: SmallVec<[DeploymentId; 4]>,
@@ -101,6 +103,8 @@ struct Course {
     class: Option<Class>,
     /// Whether the next attempt may go to those who were asked.
     again: bool,
+    /// Whether it goes on with a stream that broke: only those who were not asked are.
+    goes_on: bool,
 }
 
 impl retry::Journey<Errand> for Journey {
@@ -147,6 +151,9 @@ impl retry::Journey<Errand> for Journey {
         self.under_way = self.under_way.saturating_sub(1);
         match seen {
             Seen::Head(_) => {
+                if self.course.is_some() {
+                    self.notes.lock().course = self.course.take();
+                }
                 if attempt.hedge {
                     self.notes.lock().trail.hedge_won = true;
                 }
@@ -228,7 +235,8 @@ impl Journey {
 }
 
 impl Course {
-    fn at(call: Arc<Call>) -> Self {
+    /// The course of a call that was answered at once.
+    pub(super) fn at(call: Arc<Call>) -> Self {
         Self {
             call,
             asked: SmallVec::new(),
@@ -238,12 +246,45 @@ impl Course {
             chain: None,
             class: None,
             again: true,
+            goes_on: false,
         }
+    }
+
+    /// The call as it is asked now.
+    pub(super) fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+
+    /// Whose streams broke, this failure's among them.
+    pub(super) fn broken(&self, failure: &Failure) -> Vec<Left> {
+        let before = self.call.resumed.iter().flat_map(|shown| &shown.left);
+        before.cloned().chain([self.entry(failure)]).collect()
+    }
+
+    /// Where it goes on when the stream of its last attempt broke; `None` if nowhere.
+    pub(super) fn after(
+        mut self: Box<Self>,
+        broke: &Broke,
+        mode: Midstream,
+        router: &Router,
+        kept: &Notes,
+    ) -> Option<Box<Self>> {
+        self.call = Arc::new(resume::going_on(&self, broke, mode)?);
+        self.goes_on = true;
+        let mut noted = kept.lock();
+        noted.call = Arc::clone(&self.call);
+        noted.router = Some(router.clone());
+        self.note(&broke.failure, &mut noted);
+        let time = self.call.live.routes().settings.request_timeout;
+        let verdict = self
+            .try_again(router, &broke.failure, (true, time), &mut noted)
+            .unwrap_or_else(|| self.fall_back(&mut noted));
+        matches!(verdict, Verdict::Next { .. }).then_some(self)
     }
 
     /// Whom the next attempt may go to. Those below the `order` that was gone on to are not gone
     /// back to.
-    fn ask(&self) -> Ask {
+    pub(super) fn ask(&self) -> Ask {
         let below = self.level.filter(|_| self.again);
         Ask {
             tried: match below {
@@ -286,10 +327,22 @@ impl Course {
             noted.fallbacks = chain.names();
             noted.trail.max_fallbacks = chain.most();
         }
-        noted.trail.left.push(Left {
+        noted.trail.left.push(self.entry(failure));
+        if asked.is_some() {
+            self.unproven = false;
+            noted.failed = Some(failure.clone());
+        }
+    }
+
+    /// A failed attempt, as it is told.
+    fn entry(&self, failure: &Failure) -> Left {
+        Left {
             group: self.call.group(),
-            deployment: asked,
-            why: match (failure, self.class) {
+            deployment: match failure {
+                Failure::Upstream(fault) => Some(fault.asked),
+                _ => None,
+            },
+            why: match (failure, class::of(failure)) {
                 (Failure::Rehearsed { .. }, _) => "rehearsed",
                 (_, Some(class)) => class.word(),
                 (_, None) => "nobody_available",
@@ -299,10 +352,6 @@ impl Course {
             error: self
                 .tells_errors()
                 .then(|| failure.to_string().into_boxed_str()),
-        });
-        if asked.is_some() {
-            self.unproven = false;
-            noted.failed = Some(failure.clone());
         }
     }
 
@@ -354,6 +403,9 @@ impl Course {
                 },
                 noted,
             ));
+        }
+        if self.goes_on {
+            return None;
         }
         if self.unproven {
             // Nobody of this `order` could be asked. Those of the ones before had their retries.

@@ -6,7 +6,8 @@
 //! layer's; here is what it goes by.
 //!
 //! Nothing is retried once an answer's head is there: for streams that is when their first event is,
-//! so nothing was shown to the caller by then.
+//! so nothing was shown to the caller by then. A stream that breaks later is gone on with elsewhere
+//! ([`resume`]), if the file does not say otherwise.
 //!
 //! **What a call costs.** One that is answered at the first attempt costs one allocation here, for
 //! what its attempts leave behind, and sets no timer.
@@ -15,11 +16,12 @@ mod carry;
 pub mod chain;
 pub mod class;
 mod journey;
+mod resume;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -27,12 +29,12 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use pointsman_layers::BoxError;
 use pointsman_layers::retry::{self, Retry, RetryBudget, RetryLayer};
-use pointsman_routes::table::DeploymentId;
+use pointsman_routes::table::{DeploymentId, Midstream};
 use tower::{Layer, Service};
 
 use self::carry::{Carried, Carrier, Errand};
-use self::journey::{Journey, Rules};
-use crate::call::{Answer, Call, Lost, Reached, Trail};
+use self::journey::{Course, Journey, Rules};
+use crate::call::{Again, Answer, AnswerBody, Broke, Call, Ends, GoingOn, Lost, Reached, Trail};
 use crate::error::{Failure, UpstreamKind};
 use crate::routing::{Leg, Router};
 use crate::upstream::fault_of;
@@ -46,6 +48,7 @@ const RETRIES_SAVED: u32 = 100;
 #[derive(Clone, Debug)]
 pub struct Reliable<S> {
     retry: Retry<Carrier<S>, Rules>,
+    router: Router,
     abandoned: Option<Abandoned>,
 }
 
@@ -64,10 +67,11 @@ impl fmt::Debug for Abandoned {
 impl<S> Reliable<S> {
     /// Makes attempts with `inner`, whose router it asks who is well.
     pub fn new(router: Router, inner: S) -> Self {
-        let layer = RetryLayer::new(Rules::new(router))
+        let layer = RetryLayer::new(Rules::new(router.clone()))
             .budget(RetryBudget::new(RETRY_SHARE, RETRIES_SAVED));
         Self {
             retry: layer.layer(Carrier::new(inner)),
+            router,
             abandoned: None,
         }
     }
@@ -81,9 +85,70 @@ impl<S> Reliable<S> {
     }
 }
 
+impl<S, B> Reliable<S>
+where
+    S: Service<Leg, Response = Answer<B>, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Ends + Send + 'static,
+{
+    /// Sees to it that a stream which breaks is gone on with, where the file wants that.
+    fn mind(&self, reached: &mut Reached<B>, course: Option<Box<Course>>) {
+        let Reached { call, answer, .. } = reached;
+        let mode = resume::mode(call, answer.deployment);
+        if let (AnswerBody::Stream(stream), Midstream::Continue | Midstream::Restart) =
+            (&mut answer.body, mode)
+        {
+            let (this, call) = (self.clone(), Arc::clone(call));
+            let again: Again<B> = Box::new(move |broke| this.go_on(call, course, broke, mode));
+            stream.on_break(again);
+        }
+    }
+
+    /// Asks others for the rest of a stream that broke.
+    fn go_on(
+        self,
+        call: Arc<Call>,
+        course: Option<Box<Course>>,
+        broke: Broke,
+        mode: Midstream,
+    ) -> GoingOn<B> {
+        Box::pin(async move {
+            let notes = Notes::of(Arc::clone(&call));
+            let course = course.unwrap_or_else(|| Box::new(Course::at(call)));
+            let Some(course) = course.after(&broke, mode, &self.router, &notes) else {
+                return Err(Trail::default());
+            };
+            let errand = Errand::going_on(&course, notes.clone());
+            notes.lock().course = Some(course);
+            let mut retry = self.retry.clone();
+            let _broken = poll_fn(|cx| retry.poll_ready(cx)).await.is_err();
+            let attempts = ResponseFuture {
+                attempts: retry.call(errand),
+                notes,
+                abandoned: self.abandoned.clone(),
+                minds: Some(self),
+            };
+            match attempts.await {
+                Ok(mut reached) => {
+                    reached.trail.continued += 1;
+                    Ok(reached)
+                }
+                Err(mut lost) => {
+                    // The broken stream itself is counted as what it is: a failed answer.
+                    lost.trail.left.remove(0);
+                    lost.trail.given_up += 1;
+                    Err(lost.trail)
+                }
+            }
+        })
+    }
+}
+
 impl<S, B> Service<Arc<Call>> for Reliable<S>
 where
-    S: Service<Leg, Response = Answer<B>, Error = Failure> + Clone,
+    S: Service<Leg, Response = Answer<B>, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Ends + Send + 'static,
 {
     type Response = Reached<B>;
     type Error = Box<Lost>;
@@ -96,12 +161,14 @@ where
     }
 
     fn call(&mut self, call: Arc<Call>) -> Self::Future {
+        let minds = call.peek.stream.then(|| self.clone());
         let notes = Notes::of(Arc::clone(&call));
         let errand = Errand::first(call, notes.clone());
         ResponseFuture {
             attempts: self.retry.call(errand),
             notes,
             abandoned: self.abandoned.clone(),
+            minds,
         }
     }
 }
@@ -116,6 +183,8 @@ pin_project! {
         attempts: retry::ResponseFuture<Carrier<S>, Errand, Journey, Carried<B>>,
         notes: Notes,
         abandoned: Option<Abandoned>,
+        // Who sees to it that the stream is gone on with where it breaks.
+        minds: Option<Reliable<S>>,
     }
 
     impl<S, B> PinnedDrop for ResponseFuture<S, B>
@@ -134,7 +203,9 @@ pin_project! {
 
 impl<S, B> Future for ResponseFuture<S, B>
 where
-    S: Service<Leg, Response = Answer<B>, Error = Failure> + Clone,
+    S: Service<Leg, Response = Answer<B>, Error = Failure> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Ends + Send + 'static,
 {
     type Output = Result<Reached<B>, Box<Lost>>;
 
@@ -146,11 +217,15 @@ where
         let (call, trail) = (Arc::clone(&notes.call), std::mem::take(&mut notes.trail));
         let error = match ended.map(|response| response.into_body().into_parts().1.take()) {
             Ok(Some(answer)) => {
-                return Poll::Ready(Ok(Reached {
+                let mut reached = Reached {
                     call,
                     answer,
                     trail,
-                }));
+                };
+                if let Some(reliable) = this.minds.take() {
+                    reliable.mind(&mut reached, notes.course.take());
+                }
+                return Poll::Ready(Ok(reached));
             }
             Ok(None) => None,
             Err(error) => Some(error),
@@ -179,6 +254,8 @@ struct Noted {
     fallbacks: Vec<String>,
     /// Who knows whom the attempts went to; there once one has failed.
     router: Option<Router>,
+    /// Where the call is on its way, between two journeys of it.
+    course: Option<Box<Course>>,
 }
 
 impl Notes {
@@ -189,6 +266,7 @@ impl Notes {
             failed: None,
             fallbacks: Vec::new(),
             router: None,
+            course: None,
         })))
     }
 

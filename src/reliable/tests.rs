@@ -32,6 +32,8 @@ struct Never;
 
 impl Ends for Never {
     fn on_end(&mut self, _: OnEnd) {}
+
+    fn on_break(&mut self, _: Again<Self>) {}
 }
 
 /// A deployment's id, and what is left for it.

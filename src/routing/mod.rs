@@ -30,7 +30,6 @@ pub mod strategy;
 #[cfg(test)]
 mod tests;
 mod ticket;
-pub mod tokens;
 mod turn;
 mod unavailable;
 
@@ -57,6 +56,7 @@ use self::ticket::Booking;
 pub use self::ticket::{Ended, Ticket};
 pub use self::unavailable::unavailable;
 use crate::call::Call;
+pub use crate::call::tokens;
 use crate::error::Failure;
 use crate::live::Live;
 

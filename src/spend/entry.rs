@@ -70,7 +70,8 @@ pub fn push_ended(out: &mut Vec<u8>, record: &Record) {
     push_usage(out, &usage);
     let flags = u64::from(record.failure.is_some())
         | u64::from(record.dropped) << 1
-        | u64::from(record.usage.is_some()) << 2;
+        | u64::from(record.usage.is_some()) << 2
+        | u64::from(record.estimated) << 3;
     push_number(out, flags);
     push_number(out, record.status.as_u16().into());
     push_text(out, record.failure.unwrap_or(""));
@@ -297,6 +298,10 @@ impl<'a> Reader<'a> {
             let error = json!({"error_code": status.to_string(), "error_class": class});
             row.metadata.insert("error_information".to_owned(), error);
         }
+        if flags & 8 > 0 {
+            row.metadata
+                .insert("usage_estimated".to_owned(), Value::Bool(true));
+        }
         if dropped {
             row.metadata
                 .insert("client_gone".to_owned(), Value::Bool(true));
@@ -511,6 +516,8 @@ mod tests {
                 cache_read: 2,
                 ..Usage::default()
             }),
+            estimated: false,
+            before: Vec::new(),
             cost: Cost {
                 input: Usd(1 << 40),
                 output: Usd(3),

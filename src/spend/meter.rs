@@ -83,6 +83,9 @@ impl Meter {
         if record.trail.hedges > 0 {
             count_hedges(record);
         }
+        if record.trail.continued + record.trail.given_up > 0 {
+            count_continued(record);
+        }
         if let Some(class) = record.failure {
             // What came before an answer is in the trail; a stream that broke is not.
             let asked = record.deployment.is_some() && record.status.is_success();
@@ -319,6 +322,21 @@ fn count_hedges(record: &Record) {
     }
 }
 
+/// Counts streams that broke when something was shown, and for which somebody else was asked.
+fn count_continued(record: &Record) {
+    let trail = &record.trail;
+    for (outcome, count) in [("continued", trail.continued), ("failed", trail.given_up)] {
+        let labels = [
+            Label::new(
+                "requested_model",
+                record.call.name_of(record.call.requested()).to_owned(),
+            ),
+            Label::new("outcome", outcome),
+        ];
+        counter!("pointsman_broken_streams_total", labels.to_vec()).increment(count.into());
+    }
+}
+
 /// Counts attempts that failed.
 fn count_attempts(call: &Call, trail: &Trail) {
     for one in trail.left.iter().filter(|one| one.deployment.is_some()) {
@@ -455,34 +473,6 @@ pub fn describe() {
         "Requests to a deployment"
     );
     describe_gauge!("litellm_in_flight_requests", "Requests on their way");
-    describe_counter!(
-        "pointsman_hedged_attempts_total",
-        "Attempts that were begun beside a slow one, and whether they were faster"
-    );
-    describe_counter!(
-        "pointsman_health_checks_total",
-        "Background health checks, by what they found"
-    );
-    describe_gauge!(
-        "pointsman_deployment_healthy",
-        "Whether a deployment's last health check was good"
-    );
-    describe_gauge!(
-        "pointsman_queued_requests",
-        "Requests that wait for room at a deployment"
-    );
-    describe_counter!(
-        "pointsman_queue_timeouts_total",
-        "Requests that waited for room in vain"
-    );
-    describe_counter!(
-        "pointsman_queue_refused_total",
-        "Requests that found their queue full"
-    );
-    describe_counter!(
-        "pointsman_mirrored_requests_total",
-        "Copies of requests for silent models, by what became of them"
-    );
     for (name, text) in [
         (
             "litellm_llm_api_latency_metric",
@@ -511,6 +501,44 @@ pub fn describe() {
     ] {
         describe_histogram!(name, Unit::Seconds, text);
     }
+    describe_own();
+}
+
+/// Those that LiteLLM does not have.
+fn describe_own() {
+    use metrics::{describe_counter, describe_gauge};
+    describe_counter!(
+        "pointsman_broken_streams_total",
+        "Streams that broke when something was shown, and for which somebody else was asked"
+    );
+    describe_counter!(
+        "pointsman_hedged_attempts_total",
+        "Attempts that were begun beside a slow one, and whether they were faster"
+    );
+    describe_counter!(
+        "pointsman_health_checks_total",
+        "Background health checks, by what they found"
+    );
+    describe_gauge!(
+        "pointsman_deployment_healthy",
+        "Whether a deployment's last health check was good"
+    );
+    describe_gauge!(
+        "pointsman_queued_requests",
+        "Requests that wait for room at a deployment"
+    );
+    describe_counter!(
+        "pointsman_queue_timeouts_total",
+        "Requests that waited for room in vain"
+    );
+    describe_counter!(
+        "pointsman_queue_refused_total",
+        "Requests that found their queue full"
+    );
+    describe_counter!(
+        "pointsman_mirrored_requests_total",
+        "Copies of requests for silent models, by what became of them"
+    );
 }
 
 /// How often recorded latencies are put into their buckets, so that they do not pile up between

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::StatusCode;
 use pointsman_routes::table::DeploymentId;
-use pointsman_routes::usd::Decimal;
+use pointsman_routes::usd::{Decimal, Usd};
 
 use super::ledger::Ledger;
 use super::meter::Meter;
@@ -44,8 +44,12 @@ pub struct Record {
     pub dropped: bool,
     /// What it took, if that is known.
     pub usage: Option<Usage>,
+    /// Whether that is an estimate, in whole or in part.
+    pub estimated: bool,
     /// What it cost.
     pub cost: Cost,
+    /// What of that was paid to deployments whose streams broke, before the last one went on.
+    pub before: Vec<(DeploymentId, Usd)>,
     /// From the send to the provider's head.
     pub upstream: Duration,
     /// From arrival to the first event of a stream.
@@ -55,6 +59,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// What was paid to each deployment.
+    pub fn paid(&self) -> impl Iterator<Item = (DeploymentId, Usd)> {
+        let before = self.before.iter().map(|(_, cost)| cost.0).sum::<i128>();
+        let last = Usd(self.cost.total().0.saturating_sub(before));
+        let last = self.deployment.map(|deployment| (deployment, last));
+        self.before.iter().copied().chain(last)
+    }
+
     /// From arrival to end.
     pub fn total(&self) -> Duration {
         self.ended.saturating_duration_since(self.call.arrived)

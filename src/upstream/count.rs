@@ -4,25 +4,29 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
+use pointsman_routes::table::DeploymentId;
+
+use super::passage::Passage;
 use crate::call::chat::{self, Part, Tool};
-use crate::call::{Answer, AnswerBody, Attempt, Usage};
+use crate::call::tokens::{BYTES_PER_TOKEN, Tokens, Vocabulary, apart};
+use crate::call::{Answer, AnswerBody, Attempt, Call, Field, Route, Usage};
 use crate::dialect;
 use crate::error::Failure;
 
-/// Bytes of English and of program text that are about a token.
-const BYTES_PER_TOKEN: usize = 4;
 /// What a turn costs beside its words.
-const PER_TURN: usize = 4;
+const PER_TURN: u64 = 4;
 /// About what an image costs, by Anthropic's own account of one of the usual size.
-const PER_IMAGE: usize = 1_600;
+const PER_IMAGE: u64 = 1_600;
+/// Longest request whose tokens are counted when its stream has ended without a word of them.
+const COUNTED_BYTES: usize = 256 << 10;
 
 /// Estimates the prompt of an attempt.
 pub(super) fn answer<S>(attempt: &Attempt) -> Result<Answer<S>, Failure> {
     let call = &attempt.call;
-    let prompt = estimate(&*dialect::read(call)?);
+    let prompt = estimate(&*dialect::read(call)?, words);
     let counted = chat::Answer {
         usage: Some(Usage {
-            prompt: prompt.try_into().unwrap_or(u64::MAX),
+            prompt,
             ..Usage::default()
         }),
         ..chat::Answer::default()
@@ -40,32 +44,85 @@ pub(super) fn answer<S>(attempt: &Attempt) -> Result<Answer<S>, Failure> {
     })
 }
 
-fn estimate(request: &chat::Request) -> usize {
+/// What a stream took of which nobody told all: as much as was told, and the rest by its words.
+/// `None` if all of it was told, or if it is no stream of words.
+pub(super) fn of_stream(call: &Call, deployment: DeploymentId, passage: &Passage) -> Option<Usage> {
+    let progress = passage.progress();
+    let of_words = matches!(
+        call.route,
+        Route::Chat | Route::Completions | Route::Messages
+    );
+    if progress.counted || !progress.started || !of_words {
+        return None;
+    }
+    let model = call.model_of(deployment);
+    let vocabulary = Vocabulary::of(&model).filter(|_| call.body.len() <= COUNTED_BYTES);
+    let counted = |text: &str| match vocabulary {
+        Some(vocabulary) => vocabulary.count(text),
+        None => words(text),
+    };
+    let told = progress.usage.unwrap_or_default();
+    let (prompt, completion) = apart(|| {
+        let prompt = match dialect::read(call) {
+            _ if told.prompt > 0 => told.prompt,
+            Ok(request) => estimate(&request, counted),
+            Err(_) => call.body.len() as u64 / BYTES_PER_TOKEN,
+        };
+        let begun = call.resumed.as_ref().filter(|_| told.prompt == 0);
+        let prompt = prompt + begun.map_or(0, |shown| PER_TURN + counted(&shown.words));
+        (prompt, passage.said().tokens(counted))
+    });
+    let most = [Field::MaxCompletionTokens, Field::MaxTokens];
+    let most = most
+        .into_iter()
+        .filter_map(|field| number(call, field))
+        .max();
+    let most = most.map(|most| most.saturating_mul(number(call, Field::N).unwrap_or(1).max(1)));
+    Some(Usage {
+        prompt,
+        // No provider gives more than it was asked for.
+        completion: completion
+            .min(most.unwrap_or(u64::MAX))
+            .max(told.completion),
+        ..told
+    })
+}
+
+fn number(call: &Call, field: Field) -> Option<u64> {
+    let text = std::str::from_utf8(call.peek.value(&call.body, field)?).ok()?;
+    text.parse().ok()
+}
+
+fn estimate(request: &chat::Request, count: impl Fn(&str) -> u64 + Copy) -> u64 {
     let turns = request.messages.iter();
-    let said = turns.map(|turn| PER_TURN + turn.parts.iter().map(part).sum::<usize>());
+    let of_turn = |parts: &[Part]| parts.iter().map(|one| part(one, count)).sum::<u64>();
+    let said = turns.map(|turn| PER_TURN + of_turn(&turn.parts));
     let tools = request.tools.iter().map(|tool| match tool {
         Tool::Function(function) => {
             let schema = function.parameters.as_ref().map(ToString::to_string);
-            let described = function.description.as_ref().map_or(0, String::len);
-            words(function.name.len() + described + schema.map_or(0, |schema| schema.len()))
+            let described = function.description.as_deref().unwrap_or_default();
+            count(&function.name) + count(described) + count(&schema.unwrap_or_default())
         }
-        Tool::Builtin { value, .. } => words(value.to_string().len()),
+        Tool::Builtin { value, .. } => count(&value.to_string()),
     });
-    said.sum::<usize>() + tools.sum::<usize>()
+    said.sum::<u64>() + tools.sum::<u64>()
 }
 
-fn part(part: &Part) -> usize {
+fn part(part: &Part, count: impl Fn(&str) -> u64 + Copy) -> u64 {
     match part {
-        Part::Text(text) => words(text.text.len()),
-        Part::Thinking(thinking) => words(thinking.text.len()),
-        Part::Refusal(text) => words(text.len()),
-        Part::Call(call) => words(call.name.len() + call.arguments.len()),
-        Part::Result(result) => result.parts.iter().map(self::part).sum(),
+        Part::Text(text) => count(&text.text),
+        Part::Thinking(thinking) => count(&thinking.text),
+        Part::Refusal(text) => count(text),
+        Part::Call(call) => count(&call.name) + count(&call.arguments),
+        Part::Result(result) => {
+            let parts = result.parts.iter();
+            parts.map(|one| self::part(one, count)).sum()
+        }
         Part::Image(_) | Part::Document(_) | Part::Audio(_) | Part::Video(_) => PER_IMAGE,
-        Part::Other { value, .. } => words(value.to_string().len()),
+        Part::Other { value, .. } => count(&value.to_string()),
     }
 }
 
-fn words(bytes: usize) -> usize {
-    bytes.div_ceil(BYTES_PER_TOKEN)
+fn words(text: &str) -> u64 {
+    (text.len() as u64).div_ceil(BYTES_PER_TOKEN)
 }

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::client::Pieces;
 use super::params::Rules;
 use super::protocol::{Ask, Protocol, Task, Unfit, Written};
-use super::{fault, gemini, openai, protocol_of};
+use super::{fault, gemini, openai, protocol_of, resume};
 use crate::call::{Attempt, Call, Dialect, Route, chat};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, NoDeployment, UpstreamKind};
@@ -35,6 +35,19 @@ pub(super) enum Way {
     Other(&'static dyn Protocol),
 }
 
+impl Way {
+    /// As one reads who goes on with a stream of another deployment: never as it is, or the caller
+    /// would see where one ends and the other begins.
+    pub(super) fn going_on(self) -> Self {
+        match self {
+            Self::Same => Self::Other(&openai::chat::OpenAi),
+            Self::Messages(protocol) | Self::Contents(protocol) | Self::Other(protocol) => {
+                Self::Other(protocol)
+            }
+        }
+    }
+}
+
 /// What goes to a provider.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -48,8 +61,12 @@ pub(super) struct Exchange {
 
 /// Makes the exchange of an attempt for `model`, the provider's name of the model.
 pub(super) fn prepare(attempt: &Attempt, model: &str) -> Result<Exchange, Failure> {
+    let deployment = attempt.call.live.deployment(attempt.deployment);
+    let Some(call) = resume::prepared(&attempt.call, deployment) else {
+        return Err(Failure::Internal);
+    };
+    let attempt = &Attempt { call, ..*attempt };
     let call = &attempt.call;
-    let deployment = call.live.deployment(attempt.deployment);
     let rules = Rules::of(call, deployment);
     let Some((stripped, mut dropped)) = rules.strip(call) else {
         return build(attempt, model, &rules);

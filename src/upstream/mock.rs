@@ -8,9 +8,8 @@ use http::{HeaderMap, StatusCode};
 use pointsman_routes::table::Mock;
 use serde_json::{Value, json};
 
-use super::passage::Passage;
 use super::protocol::{Broken, Decoder};
-use super::{Relay, fault, now};
+use super::{Relay, fault, now, passage};
 use crate::call::chat::{self, Choice, Delta, Event, Finish, Part};
 use crate::call::vectors::{EmbedAnswer, Vector};
 use crate::call::{Answer, AnswerBody, Attempt, Dialect, Field, Usage};
@@ -64,7 +63,7 @@ pub(super) fn answer(attempt: &Attempt, mock: &Mock) -> Result<Answer<Relay>, Fa
         let script = Script {
             words: words.into_iter(),
         };
-        let passage = Passage::other(call, Box::new(Words), now());
+        let passage = passage(attempt, Box::new(Words));
         let relay = Relay::mock(script, Arc::clone(call), attempt.deployment, passage);
         AnswerBody::Stream(relay)
     } else {

@@ -27,6 +27,7 @@ pub mod passage;
 pub mod protocol;
 pub mod purpose;
 pub mod relay;
+mod resume;
 mod silent;
 mod turns;
 pub mod vertex;
@@ -46,7 +47,7 @@ use tower::Service;
 pub use self::client::{Client, Reply};
 use self::exchange::{Exchange, Way};
 use self::passage::Passage;
-use self::protocol::{Ask, Broken, Protocol, Task, Told, Unreadable};
+use self::protocol::{Ask, Broken, Decoder, Protocol, Task, Told, Unreadable};
 pub use self::relay::Relay;
 use crate::call::{Answer, AnswerBody, Attempt, Route, Usage};
 pub use crate::call::{StreamEnd, StreamOutcome};
@@ -125,6 +126,10 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
         way,
         dropped,
     } = exchange::prepare(attempt, &model)?;
+    let way = match call.resumed {
+        None => way,
+        Some(_) => way.going_on(),
+    };
     let deadline = if call.peek.stream || call.route == Route::Speech {
         let deadline = call
             .stream_timeout
@@ -191,7 +196,7 @@ async fn answer(
             }
             Way::Other(protocol) => {
                 let ask = exchange::ask_of_answer(attempt, model);
-                Passage::other(call, protocol.decoder(&ask), now())
+                passage(attempt, protocol.decoder(&ask))
             }
         };
         let mut relay = Relay::new(body, Arc::clone(call), attempt.deployment, passage);
@@ -226,6 +231,15 @@ fn streams(call: &crate::call::Call, headers: &HeaderMap) -> bool {
         is_kind(headers, "text/event-stream")
     } else {
         call.peek.stream
+    }
+}
+
+/// A stream that has to be translated, be it a new one or one that is gone on with.
+fn passage(attempt: &Attempt, decoder: Box<dyn Decoder>) -> Passage {
+    let call = &attempt.call;
+    match call.resumed.as_deref() {
+        None => Passage::other(call, decoder, now()),
+        Some(shown) => Passage::going_on(call, shown, attempt.deployment, decoder, now()),
     }
 }
 

@@ -1,21 +1,27 @@
 //! What a stream passes through on its way to the caller.
 
+use std::fmt::Write as _;
+
 use bytes::{Bytes, BytesMut};
+use pointsman_routes::table::DeploymentId;
 
 use super::anthropic::same::Restamp;
 use super::gemini;
 use super::openai::stream::Rewriter;
 use super::protocol::{Broken, Decoder};
-use crate::call::chat::Event;
-use crate::call::{Call, Dialect, Usage};
+use crate::call::chat::{Delta, Event};
+use crate::call::{Call, Dialect, Said, Shown, Usage};
 use crate::dialect::{self, Encoder};
 use crate::error::Failure;
 
 /// What a stream has said so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is told by itself")]
 pub struct Progress {
     /// The last usage there was.
     pub usage: Option<Usage>,
+    /// Whether that is of all that was said before it, and not of the prompt alone.
+    pub counted: bool,
     /// The provider has marked the end.
     pub done: bool,
     /// A choice had its finish reason.
@@ -46,6 +52,18 @@ pub struct Translation {
     encoder: Encoder,
     events: Vec<Event>,
     progress: Progress,
+    said: Said,
+    goes_on: Option<GoesOn>,
+}
+
+/// What there was of the stream before it broke.
+#[derive(Debug)]
+struct GoesOn {
+    usage: Usage,
+    /// The blank that the words ended in. Not every provider is shown it, so it may come again.
+    blank: String,
+    /// What the caller is told of it at the end.
+    mark: String,
 }
 
 impl Passage {
@@ -57,12 +75,26 @@ impl Passage {
     /// A stream that `decoder` reads, for the caller of `call`. `created` is the time of it, in
     /// seconds since 1970.
     pub fn other(call: &Call, decoder: Box<dyn Decoder>, created: u64) -> Self {
-        Self::Other(Box::new(Translation {
-            decoder,
-            encoder: Encoder::new(call, created, tells_usage(call)),
-            events: Vec::new(),
-            progress: Progress::default(),
-        }))
+        let encoder = Encoder::new(call, created, tells_usage(call));
+        Self::Other(Box::new(Translation::new(decoder, encoder, None)))
+    }
+
+    /// As [`other`](Self::other), for a deployment that goes on with a stream that broke.
+    pub fn going_on(
+        call: &Call,
+        shown: &Shown,
+        deployment: DeploymentId,
+        decoder: Box<dyn Decoder>,
+        created: u64,
+    ) -> Self {
+        let encoder = Encoder::resumed(call, shown, created, tells_usage(call));
+        let words = shown.words.trim_end().len();
+        let goes_on = GoesOn {
+            usage: shown.usage,
+            blank: shown.words[words..].to_owned(),
+            mark: mark(call, shown, deployment),
+        };
+        Self::Other(Box::new(Translation::new(decoder, encoder, Some(goes_on))))
     }
 
     /// Bytes of which it is known beforehand what they take.
@@ -87,6 +119,39 @@ impl Passage {
             Self::Contents(restamp) => restamp.progress(),
             Self::Other(translation) => translation.progress,
         }
+    }
+
+    /// What was said.
+    pub fn said(&self) -> &Said {
+        match self {
+            Self::Same(rewriter) => rewriter.said(),
+            Self::Messages(restamp) => restamp.said(),
+            Self::Other(translation) => &translation.said,
+            Self::Contents(_) | Self::Bytes(_) => {
+                static UNHEARD: Said = Said::unheard();
+                &UNHEARD
+            }
+        }
+    }
+
+    /// What the caller has, if somebody else can go on with it: nothing but words, and the thoughts
+    /// before them, of one answer that has not ended.
+    pub fn shown(&self) -> Option<Shown> {
+        let words = self.said().open_words()?;
+        if self.progress().finished {
+            return None;
+        }
+        let shown = match self {
+            Self::Same(rewriter) => rewriter.shown(),
+            Self::Messages(restamp) => restamp.shown()?,
+            Self::Other(translation) => translation.encoder.shown()?,
+            Self::Contents(_) | Self::Bytes(_) => return None,
+        };
+        Some(Shown {
+            words: words.to_owned(),
+            thought: self.said().has_more(),
+            ..shown
+        })
     }
 
     /// Takes a chunk of bytes; returns what may go to the caller now, possibly nothing. On an
@@ -132,6 +197,9 @@ impl Passage {
                 let finished = translation.decoder.finish(&mut translation.events);
                 translation.write(out);
                 finished?;
+                if let Some(before) = &translation.goes_on {
+                    out.extend_from_slice(before.mark.as_bytes());
+                }
                 translation.encoder.finish(out);
                 translation.progress.done = true;
             }
@@ -155,23 +223,94 @@ impl Passage {
 }
 
 impl Translation {
+    fn new(decoder: Box<dyn Decoder>, encoder: Encoder, goes_on: Option<GoesOn>) -> Self {
+        Self {
+            decoder,
+            encoder,
+            events: Vec::new(),
+            progress: Progress::default(),
+            said: Said::default(),
+            goes_on,
+        }
+    }
+
     fn write(&mut self, out: &mut BytesMut) {
-        for event in self.events.drain(..) {
+        for mut event in self.events.drain(..) {
             match &event {
                 Event::Start { usage, .. } => {
                     self.progress.usage = usage.or(self.progress.usage);
                 }
-                Event::Usage(usage) => self.progress.usage = Some(*usage),
-                Event::Delta { .. } => self.progress.started = true,
+                Event::Usage(usage) => {
+                    self.progress.usage = Some(*usage);
+                    self.progress.counted = true;
+                }
+                Event::Delta { choice, delta } => {
+                    self.progress.started = true;
+                    note(*choice, delta, &mut self.said);
+                }
                 Event::Finish { .. } => {
                     self.progress.started = true;
                     self.progress.finished = true;
                 }
                 Event::Rest(_) => {}
             }
+            if let Some(before) = &mut self.goes_on {
+                before.join(&mut event);
+            }
             self.encoder.push(&event, out);
         }
     }
+}
+
+impl GoesOn {
+    /// Makes the event one of the stream that the caller has already.
+    fn join(&mut self, event: &mut Event) {
+        match event {
+            Event::Start { id, model, usage } => {
+                (*id, *model) = (None, None);
+                *usage = usage.map(|usage| self.usage.and(&usage));
+            }
+            Event::Usage(usage) => *usage = self.usage.and(usage),
+            Event::Delta {
+                delta: Delta::Text(text),
+                ..
+            } if !text.is_empty() => {
+                let blank = std::mem::take(&mut self.blank);
+                if !blank.is_empty() && text.starts_with(&blank) {
+                    text.drain(..blank.len());
+                }
+            }
+            Event::Delta { .. } | Event::Finish { .. } | Event::Rest(_) => {}
+        }
+    }
+}
+
+/// Notes what is new in a turn.
+fn note(choice: u32, delta: &Delta, said: &mut Said) {
+    match delta {
+        Delta::Text(text) if choice == 0 => said.say(text),
+        Delta::Thinking(text) => said.think(text.len()),
+        Delta::Text(text) | Delta::Refusal(text) | Delta::Arguments { text, .. } => {
+            said.close(text.len());
+        }
+        Delta::Call { name, .. } => said.close(name.len()),
+        Delta::Redacted(_) | Delta::Media(_) | Delta::Other { .. } => said.close(0),
+        Delta::Signature(_) | Delta::Annotation(_) | Delta::Logprobs(_) | Delta::Rest(_) => {}
+    }
+}
+
+/// A comment that says who has said which part of the stream, in the form of `x-pointsman-attempts`.
+fn mark(call: &Call, shown: &Shown, deployment: DeploymentId) -> String {
+    let id = |id: DeploymentId| call.live.endpoint(id).names.id.to_str().unwrap_or("?");
+    let mut mark = String::from(": x-pointsman-attempts: ");
+    for left in &shown.left {
+        let who = left.deployment.map_or("-", id);
+        let (why, status) = (left.why, left.status.as_u16());
+        // Writing to a string does not fail.
+        let _ = write!(mark, "{who};why={why};status={status}, ");
+    }
+    let _ = write!(mark, "{};why=continued\n\n", id(deployment));
+    mark
 }
 
 /// Whether the caller sees the usage of its stream.

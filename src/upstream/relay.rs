@@ -2,8 +2,10 @@
 //!
 //! The relay reads the provider's body, leads it through its [`Passage`], and sees to it that the
 //! caller's stream never ends in silence: a cut, a stall or an error after the first event becomes
-//! a last event that tells the error, in the caller's dialect. Dropping it ends the upstream request. However it ends,
-//! those whom [`on_end`](Ends::on_end) named are told once.
+//! a last event that tells the error, in the caller's dialect. Where [`on_break`](Ends::on_break)
+//! named somebody, and somebody else can go on with what was said, it is asked first, and the caller's
+//! stream goes on as one. Dropping the relay ends the upstream request and every such attempt. However
+//! it ends, those whom [`on_end`](Ends::on_end) and [`on_last`](Relay::on_last) named are told once.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -21,8 +23,11 @@ use tokio::time::{Instant, Sleep};
 
 use super::passage::Passage;
 use super::protocol::Broken;
-use super::{broken_off, fault_of, mock};
-use crate::call::{Call, Ends, OnEnd, StreamEnd, StreamOutcome};
+use super::{broken_off, count, fault_of, mock, resume};
+use crate::call::{
+    Again, AnswerBody, AnswerEnd, Broke, Call, Ends, GoingOn, OnEnd, OnLast, Piece, Reached,
+    Resumed, StreamEnd, StreamOutcome, Trail,
+};
 use crate::error::{Failure, UpstreamKind};
 
 /// How long a provider may be silent between two chunks, if its whole deadline is not shorter.
@@ -42,18 +47,35 @@ pub struct Relay {
     last_chunk: Instant,
     first_event: Option<Instant>,
     on_end: SmallVec<[OnEnd; 2]>,
-    on_last: Option<OnEnd>,
+    on_last: Option<OnLast>,
+    again: Option<Again<Self>>,
+    resumption: Option<Box<Resumption>>,
     state: State,
+}
+
+/// A stream that broke, and how it is gone on with.
+struct Resumption {
+    /// Why it broke the last time.
+    failure: Failure,
+    /// The attempts to go on with it, while there are some.
+    going: Option<GoingOn<Relay>>,
+    /// What was said by those whose streams broke.
+    before: Vec<Piece>,
+    trail: Trail,
 }
 
 enum Source {
     Provider(Reply),
     Mock(mock::Script),
+    /// It broke.
+    Gone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Reading,
+    /// Somebody else is being asked to go on.
+    Asking,
     Ended,
     BrokenOff,
 }
@@ -92,7 +114,12 @@ impl Relay {
         passage: Passage,
     ) -> Self {
         let endpoint = call.live.endpoint(deployment);
-        let idle_after = call.timeout.unwrap_or(endpoint.timeout).min(IDLE_TIMEOUT);
+        let of_file = call.live.deployment(deployment).idle_timeout;
+        let most = of_file.or(call.live.routes().router.idle_timeout);
+        let idle_after = call
+            .timeout
+            .unwrap_or(endpoint.timeout)
+            .min(most.unwrap_or(IDLE_TIMEOUT));
         let now = Instant::now();
         Self {
             source,
@@ -107,6 +134,8 @@ impl Relay {
             first_event: None,
             on_end: SmallVec::new(),
             on_last: None,
+            again: None,
+            resumption: None,
             state: State::Reading,
         }
     }
@@ -140,6 +169,7 @@ impl Relay {
                 return Poll::Ready(script.next_chunk().map_or(Read::End, Read::Chunk));
             }
             Source::Provider(body) => body,
+            Source::Gone => return Poll::Ready(Read::Broke),
         };
         loop {
             match Pin::new(&mut *body).poll_frame(cx) {
@@ -201,7 +231,17 @@ impl Relay {
             self.tell_before_last();
             return Poll::Ready(Some(held));
         }
-        while self.state == State::Reading {
+        loop {
+            match self.state {
+                State::Ended | State::BrokenOff => break,
+                State::Asking => {
+                    if let Some(bytes) = ready!(self.poll_going(cx)) {
+                        return Poll::Ready(Some(bytes));
+                    }
+                    continue;
+                }
+                State::Reading => {}
+            }
             let read = ready!(self.poll_read(cx));
             match self.step(read) {
                 Ok(Some(bytes)) => {
@@ -213,6 +253,13 @@ impl Relay {
                     return Poll::Ready(Some(bytes));
                 }
                 Ok(None) => {}
+                Err(failure) if self.can_go_on() => {
+                    self.ask_again(failure);
+                    // What came before it broke is not held back while somebody else is asked.
+                    if !self.out.is_empty() {
+                        return Poll::Ready(Some(self.out.split().freeze()));
+                    }
+                }
                 Err(failure) => return Poll::Ready(self.fail(failure)),
             }
         }
@@ -220,16 +267,126 @@ impl Relay {
         Poll::Ready(None)
     }
 
+    /// Whether somebody may be asked to go on, and can.
+    fn can_go_on(&self) -> bool {
+        let shown = || self.passage.shown();
+        self.again.is_some() && shown().is_some_and(|shown| resume::can_go_on(&self.call, &shown))
+    }
+
+    /// Lets go of the deployment whose stream broke, and asks somebody else to go on.
+    fn ask_again(&mut self, failure: Failure) {
+        let (Some(again), Some(mut shown)) = (self.again.take(), self.passage.shown()) else {
+            return;
+        };
+        let piece = self.piece();
+        self.source = Source::Gone;
+        self.state = State::Asking;
+        let ended = self.ended(StreamOutcome::Failed(failure.clone()));
+        for told in std::mem::take(&mut self.on_end) {
+            told(ended.clone());
+        }
+        let broken = self.resumption.get_or_insert_with(|| {
+            Box::new(Resumption {
+                failure: failure.clone(),
+                going: None,
+                before: Vec::new(),
+                trail: Trail::default(),
+            })
+        });
+        broken.before.push(piece);
+        broken.failure = failure.clone();
+        self.call.name().clone_into(&mut shown.model);
+        if let Some(before) = self.call.resumed.as_deref() {
+            shown.model.clone_from(&before.model);
+            shown.words.insert_str(0, &before.words);
+            shown.thought |= before.thought;
+            shown.usage = before.usage;
+        }
+        shown.usage = shown.usage.and(&piece.usage);
+        let pieces = broken.before.clone();
+        broken.going = Some(again(Broke {
+            failure,
+            shown,
+            pieces,
+        }));
+    }
+
+    /// What this deployment has said so far, as a piece of the answer.
+    fn piece(&self) -> Piece {
+        let estimate = count::of_stream(&self.call, self.deployment, &self.passage);
+        Piece {
+            deployment: self.deployment,
+            usage: estimate
+                .or(self.passage.progress().usage)
+                .unwrap_or_default(),
+            estimated: estimate.is_some(),
+        }
+    }
+
+    /// Waits for whoever goes on; gives the bytes that are there then.
+    fn poll_going(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let asked = self
+            .resumption
+            .as_mut()
+            .and_then(|broken| Some(broken.going.as_mut()?.as_mut().poll(cx)));
+        let went = match asked {
+            Some(asked) => ready!(asked),
+            // Nobody is asked any more.
+            None => Err(Trail::default()),
+        };
+        let Some(broken) = &mut self.resumption else {
+            self.state = State::Ended;
+            return Poll::Ready(None);
+        };
+        broken.going = None;
+        match went {
+            Ok(Reached {
+                call,
+                answer,
+                trail,
+            }) => {
+                broken.trail.join(trail);
+                if let AnswerBody::Stream(next) = answer.body {
+                    self.turn_to(next, call, answer.deployment);
+                    self.tell_before_last();
+                    return Poll::Ready(self.held.take());
+                }
+            }
+            Err(trail) => broken.trail.join(trail),
+        }
+        // The piece that broke last is the last one, and its failure is what is told.
+        broken.before.pop();
+        let failure = broken.failure.clone();
+        Poll::Ready(self.fail(failure))
+    }
+
+    /// Goes on with `next` in place of the stream that broke.
+    fn turn_to(&mut self, mut next: Self, call: Arc<Call>, deployment: DeploymentId) {
+        self.source = std::mem::replace(&mut next.source, Source::Gone);
+        std::mem::swap(&mut self.passage, &mut next.passage);
+        std::mem::swap(&mut self.idle, &mut next.idle);
+        self.call = call;
+        self.deployment = deployment;
+        self.held = next.held.take();
+        self.out = std::mem::take(&mut next.out);
+        self.idle_after = next.idle_after;
+        self.last_chunk = next.last_chunk;
+        self.on_end = std::mem::take(&mut next.on_end);
+        self.again = next.again.take();
+        self.state = next.state;
+    }
+
     /// Tells `told` of the end before the last event goes out, where others are told behind it: for
-    /// the caller the answer is whole then, whatever becomes of the connection.
-    pub fn on_last(&mut self, told: OnEnd) {
+    /// the caller the answer is whole then, whatever becomes of the connection. Whatever was gone on
+    /// with, it is told once.
+    pub fn on_last(&mut self, told: OnLast) {
         self.on_last = Some(told);
     }
 
     fn tell_before_last(&mut self) {
         let done = self.state == State::Ended || self.passage.progress().done;
         if let Some(told) = self.on_last.take_if(|_| done) {
-            told(self.ended(StreamOutcome::Complete));
+            told(self.answered(StreamOutcome::Complete));
         }
     }
 
@@ -246,6 +403,7 @@ impl Relay {
 
     /// The last event of a stream that broke, behind what was there before it broke.
     fn fail(&mut self, failure: Failure) -> Option<Bytes> {
+        self.source = Source::Gone;
         if !self.passage.tells_errors() {
             self.state = State::BrokenOff;
             self.end(&StreamOutcome::Failed(failure));
@@ -259,9 +417,37 @@ impl Relay {
     }
 
     fn end(&mut self, outcome: &StreamOutcome) {
-        let others = std::mem::take(&mut self.on_end);
-        for told in self.on_last.take().into_iter().chain(others) {
+        if let Some(told) = self.on_last.take() {
+            told(self.answered(outcome.clone()));
+        }
+        for told in std::mem::take(&mut self.on_end) {
             told(self.ended(outcome.clone()));
+        }
+    }
+
+    /// What came of the whole answer. Where nobody told what the last piece took, it is estimated.
+    fn answered(&mut self, outcome: StreamOutcome) -> AnswerEnd {
+        let estimate = count::of_stream(&self.call, self.deployment, &self.passage);
+        let mut resumed = self.resumption.take();
+        // Nobody has gone on yet when the caller goes away.
+        let asking = resumed
+            .as_mut()
+            .and_then(|broken| broken.going.take().and_then(|_| broken.before.pop()));
+        AnswerEnd {
+            estimate: match asking {
+                Some(piece) => Some(piece.usage).filter(|_| piece.estimated),
+                None => estimate,
+            },
+            end: self.ended(outcome),
+            resumed: resumed.map(|broken| {
+                let broken = *broken;
+                Box::new(Resumed {
+                    call: Arc::clone(&self.call),
+                    deployment: self.deployment,
+                    before: broken.before,
+                    trail: broken.trail,
+                })
+            }),
         }
     }
 
@@ -277,6 +463,10 @@ impl Relay {
 impl Ends for Relay {
     fn on_end(&mut self, told: OnEnd) {
         self.on_end.push(told);
+    }
+
+    fn on_break(&mut self, again: Again<Self>) {
+        self.again = Some(again);
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) struct Kept {
     pub(crate) answered: u32,
     pub(crate) lost: u32,
     pub(crate) broken_streams: u32,
+    pub(crate) continued: u32,
     pub(crate) probes: u32,
     pub(crate) refused_in_vain: u32,
     digest: u64,
@@ -98,6 +99,8 @@ struct Stay {
     /// tried again. The next one stands in as a fallback does.
     closed: Option<u32>,
     left: Option<Leaving>,
+    /// A stream that broke is being gone on with.
+    goes_on: bool,
 }
 
 /// How things stood when the last leg had failed.
@@ -151,6 +154,7 @@ impl Books {
             answered: 0,
             lost: 0,
             broken_streams: 0,
+            continued: 0,
             probes: 0,
             refused_in_vain: 0,
             digest: 0xcbf2_9ce4_8422_2325,
@@ -417,7 +421,15 @@ impl Kept {
         let before = stay.tries[order];
         stay.tries[order] += 1;
         let count = stay.count;
-        if stay.asked.contains(&deployment) && before > count {
+        let goes_on = stay.goes_on;
+        self.continued += u32::from(goes_on);
+        let stay = &self.calls[call].stay;
+        if goes_on && stay.asked.contains(&deployment) {
+            self.breaks(
+                Some(call),
+                &format!("d{deployment} is asked to go on again"),
+            );
+        } else if stay.asked.contains(&deployment) && before > count {
             self.breaks(
                 Some(call),
                 &format!("d{deployment} is asked again, after {before} attempts of {count} + 1"),
@@ -433,6 +445,7 @@ impl Kept {
         self.paid += u32::from(paid);
         let course = &mut self.calls[at];
         course.bytes = call.body.len() as u64;
+        course.stay.goes_on |= call.resumed.is_some();
         let goes_on = course.visited.last() == Some(&target);
         if !goes_on {
             if course.visited.contains(&target) {
@@ -451,6 +464,10 @@ impl Kept {
         let stay = &mut self.calls[at].stay;
         stay.legs += 1;
         stay.paid = paid;
+        stay.goes_on = call.resumed.is_some();
+        if call.resumed.is_some() && paid {
+            self.breaks(Some(at), "those who were asked are asked to go on");
+        }
     }
 
     /// A leg has failed at `failed` with this class, or found nobody.
@@ -525,6 +542,16 @@ impl Kept {
         self.calls[number_of(call)].over = true;
     }
 
+    /// A stream ended with an error: nobody may be there who could have gone on.
+    pub(crate) fn breaks_off(&mut self, call: usize) {
+        self.broken_streams += 1;
+        if self.plan.rules.midstream.is_some() {
+            return;
+        }
+        self.calls[call].stay.goes_on = true;
+        self.gives_up(call);
+    }
+
     /// A call was lost.
     pub(crate) fn lost(&mut self, call: &Call, internal: bool) {
         let (at, now) = (number_of(call), self.now());
@@ -537,6 +564,11 @@ impl Kept {
         if self.out_of_time(at, now, 0) {
             return;
         }
+        self.gives_up(at);
+    }
+
+    /// A call has come to its end without an answer: nobody may be left.
+    fn gives_up(&mut self, at: usize) {
         self.leaves(at);
         let course = &self.calls[at];
         let used = course.visited.len() - 1;
@@ -576,7 +608,8 @@ impl Kept {
             Some(Again::IfTold) => true,
             _ => false,
         };
-        let gave_up = !levels
+        let gave_up = !stay.goes_on
+            && !levels
             && again
             && left.again
             && left.count.is_some_and(|count| stay.legs <= count)
@@ -781,7 +814,10 @@ impl Kept {
             .filter(|after| *after > 0)
             .map(|after| after.min(3_600));
         let time = own.or(after).unwrap_or(rules.cooldown) * 1_000;
-        let opened = rules.breaker.map_or(0, |(_, seconds)| seconds * 1_000);
+        // A breaker's time is not shorter than what the provider asked for.
+        let opened = rules.breaker.map_or(0, |(_, seconds)| {
+            seconds.max(after.unwrap_or_default()) * 1_000
+        });
         let shadow = &mut self.shadows[deployment];
         shadow.may_rest = shadow.may_rest.max(now + time.max(opened));
         [time, opened]

@@ -152,7 +152,8 @@ pub(crate) async fn ask(door: Door, books: Books, call: usize, wish: Wish) {
     let said = String::from_utf8_lossy(&got.bytes);
     kept.note(call, format!("{now} gets {} {said}", got.status));
     match got.check(&wish) {
-        Ok(whole) => kept.broken_streams += u32::from(!whole),
+        Ok(true) => {}
+        Ok(false) => kept.breaks_off(call),
         Err(what) => kept.breaks(Some(call), &format!("{what}:\n{said}")),
     }
 }

@@ -99,6 +99,8 @@ pub(crate) struct Rules {
     pub(crate) affinity: bool,
     pub(crate) timeout: u64,
     pub(crate) request_timeout: Option<u64>,
+    pub(crate) midstream: Option<&'static str>,
+    pub(crate) first_token: Option<u64>,
 }
 
 /// Counts by class.
@@ -416,6 +418,8 @@ impl Rules {
             affinity: one_in(rng, 6),
             timeout: pick(rng, &[5, 20, 60]),
             request_timeout: some(rng, 5, |rng| rng.u64(8..90)),
+            midstream: some(rng, 3, |rng| pick(rng, &["error", "restart"])),
+            first_token: some(rng, 5, |rng| rng.u64(1..5)),
             ..Self::default()
         }
     }
@@ -451,6 +455,12 @@ impl Rules {
         if let Some((count, seconds)) = self.breaker {
             let map = format!("{{consecutive: {count}, open_for: {seconds}}}");
             line("breaker", map);
+        }
+        if let Some(word) = self.midstream {
+            line("on_midstream", word.into());
+        }
+        if let Some(seconds) = self.first_token {
+            line("ttft_timeout", seconds.to_string());
         }
         if let Some(word) = self.single {
             line("single_deployment_cooldown", word.into());

@@ -308,7 +308,7 @@ impl Says {
     fn stream(meeting: &Meeting, mut open: Open) -> Self {
         let chunk = |inner: &str| {
             let event = format!(
-                "data: {{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"model\":\"real-1\",{inner}}}\n\n"
+                "data: {{\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"real-1\",{inner}}}\n\n"
             );
             Bytes::from(event)
         };

@@ -7,17 +7,19 @@ use std::task::{Context, Poll};
 
 use fastrand::Rng;
 use pointsman::access::Access;
-use pointsman::call::{Answer, Call, Lost, Reached};
+use pointsman::call::{Answer, AnswerBody, Call, Ends, Lost, Reached, StreamOutcome};
 use pointsman::error::Failure;
 use pointsman::ingress::front::FrontDoor;
 use pointsman::ingress::respond::Responder;
 use pointsman::live::{Handle, Live};
 use pointsman::reliable::{Reliable, class};
+use pointsman::routing::class::Class;
 use pointsman::routing::{Leg, Router, Routing};
 use pointsman::spend::report::Reporter;
 use pointsman::upstream::Relay;
 use pointsman_routes::Table;
 use pointsman_routes::diagnostic::Severity;
+use pointsman_routes::table::DeploymentId;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tower::Service;
@@ -39,6 +41,7 @@ pub(crate) struct Sum {
     pub(crate) answered: u32,
     pub(crate) lost: u32,
     pub(crate) broken_streams: u32,
+    pub(crate) continued: u32,
     pub(crate) probes: u32,
     pub(crate) refused_in_vain: u32,
 }
@@ -66,6 +69,7 @@ pub(crate) fn run(plan: Plan, calls: usize) -> (Sum, Vec<u64>) {
         answered: kept.answered,
         lost: kept.lost,
         broken_streams: kept.broken_streams,
+        continued: kept.continued,
         probes: kept.probes,
         refused_in_vain: kept.refused_in_vain,
     };
@@ -182,18 +186,29 @@ impl Service<Leg> for Legs {
         let asked = self.inner.call(leg);
         let books = self.books.clone();
         Box::pin(async move {
-            let result = asked.await;
-            if let Err(failure) = &result {
-                let failed = match failure {
-                    Failure::Upstream(fault) => {
-                        class::of(failure).map(|class| (fault.asked, class))
+            let mut result = asked.await;
+            match &mut result {
+                Err(failure) => books.lock().leg_failed(&call, told(failure)),
+                Ok(Answer {
+                    body: AnswerBody::Stream(stream),
+                    ..
+                }) => stream.on_end(Box::new(move |end| {
+                    if let StreamOutcome::Failed(failure) = &end.outcome {
+                        books.lock().leg_failed(&call, told(failure));
                     }
-                    _ => None,
-                };
-                books.lock().leg_failed(&call, failed);
+                })),
+                Ok(_) => {}
             }
             result
         })
+    }
+}
+
+/// Who failed, and how; `None` if nobody could be asked.
+fn told(failure: &Failure) -> Option<(DeploymentId, Class)> {
+    match failure {
+        Failure::Upstream(fault) => class::of(failure).map(|class| (fault.asked, class)),
+        _ => None,
     }
 }
 

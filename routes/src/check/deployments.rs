@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::models;
 use super::read::{Reader, flag, text, texts, textual};
+use super::router;
 use crate::catalog::{self, Model};
 use crate::mask;
 use crate::schema::{self, Hold, Kind, Section};
@@ -98,6 +99,8 @@ pub(super) fn read(
             .or_else(|| reader.seconds(params, "request_timeout")),
         stream_timeout: reader.seconds(params, "stream_timeout"),
         ttft_timeout: reader.seconds(params, "ttft_timeout"),
+        idle_timeout: reader.seconds(params, "stream_idle_timeout"),
+        on_midstream: router::midstream(params, reader),
         num_retries: reader
             .small(params, "num_retries")
             .or_else(|| reader.small(params, "max_retries")),

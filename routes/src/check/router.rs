@@ -9,7 +9,7 @@ use super::read::{Reader, flag, text, texts};
 use crate::catalog;
 use crate::mask;
 use crate::table::{
-    Backoff, Budget, Jitter, Queue, Redis, RetryPolicy, Router, Strategy, Target, Text,
+    Backoff, Budget, Jitter, Midstream, Queue, Redis, RetryPolicy, Router, Strategy, Target, Text,
 };
 use crate::yaml::{Content, Entry, Node};
 
@@ -80,6 +80,8 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Router {
         stream_timeout: reader.seconds(main, "stream_timeout"),
         ttft_timeout: reader.seconds(main, "ttft_timeout"),
         hedge_after: reader.seconds(main, "hedge_after"),
+        idle_timeout: reader.seconds(main, "stream_idle_timeout"),
+        on_midstream: midstream(main, reader).unwrap_or_default(),
         max_fallbacks: first_of(&[main, settings], |map| reader.small(map, "max_fallbacks"))
             .unwrap_or(default.max_fallbacks),
         retry_policy: policy(main, "retry_policy", reader),
@@ -167,6 +169,22 @@ fn backoff(main: &Node, reader: &mut Reader<'_>) -> Backoff {
         );
     }
     backoff
+}
+
+/// `on_midstream` of the router or of an entry.
+pub(super) fn midstream(map: &Node, reader: &mut Reader<'_>) -> Option<Midstream> {
+    let node = map.get("on_midstream")?;
+    let word = reader.plain_of(node, "on_midstream")?;
+    let mut known = Midstream::WORDS.iter();
+    let found = known.find(|(known, _)| *known == word);
+    if found.is_none() {
+        reader.findings.error(
+            node.mark,
+            format!("`on_midstream` knows no {}", mask::quoted(&word)),
+            Some("write error, continue or restart".into()),
+        );
+    }
+    found.map(|(_, midstream)| *midstream)
 }
 
 fn queue(main: &Node, reader: &mut Reader<'_>) -> Queue {

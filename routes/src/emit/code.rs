@@ -14,8 +14,8 @@ use crate::catalog;
 use crate::table::{
     Auth, Backoff, Budget, Cache, CacheKind, Capabilities, Carried, Credential, Deployment,
     DeploymentId, Facts, General, Group, GroupId, GuardMode, Guardrail, Jitter, KeyRef, Limits,
-    LiteralId, LongPrice, Member, Mock, Mode, Name, PassThrough, Pattern, Piece, Price, Priced,
-    Protocol, Provider, Queue, Redis, RetryPolicy, Router, Rule, Secret, Setting, Settings,
+    LiteralId, LongPrice, Member, Midstream, Mock, Mode, Name, PassThrough, Pattern, Piece, Price,
+    Priced, Protocol, Provider, Queue, Redis, RetryPolicy, Router, Rule, Secret, Setting, Settings,
     StaticKey, Strategy, Target, Value, WeightedAlias, Window,
 };
 use crate::usd::Usd;
@@ -116,7 +116,7 @@ structs_with_a_default! {
     Deployment::EMPTY {
         id, group, litellm_model, model, provider, api_base, api_key, api_version, organization,
         headers, defaults, options, limits, weight, order, tags, tag_regex, region, timeout,
-        stream_timeout, ttft_timeout, num_retries, cooldown, budget, price, priced, facts, catalog_name, mock,
+        stream_timeout, ttft_timeout, idle_timeout, on_midstream, num_retries, cooldown, budget, price, priced, facts, catalog_name, mock,
         drop_params, additional_drop_params, allowed_openai_params, mirror, quota_group,
         latency_prior, capabilities, access_groups, team, health_check_model, health_check_timeout,
         health_check_max_tokens, health_check_off, line,
@@ -135,7 +135,7 @@ structs_with_a_default! {
     Router::DEFAULT {
         strategy, sample_ttl, latency_buffer, latency_samples, num_retries, retry_after,
         backoff, allowed_fails, allowed_fails_policy, cooldown, disable_cooldowns, timeout, stream_timeout,
-        ttft_timeout, hedge_after, max_fallbacks, retry_policy, default_fallbacks, pre_call_checks, optional_pre_call_checks,
+        ttft_timeout, hedge_after, idle_timeout, on_midstream, max_fallbacks, retry_policy, default_fallbacks, pre_call_checks, optional_pre_call_checks,
         enforce_limits, queue, default_priority, default_parallel, health_check_routing,
         health_check_ignore_transient, health_check_staleness, provider_budgets, tag_filtering, tag_match_any, weighted_aliases, weights, cost_threshold,
         context_threshold, redis,
@@ -199,6 +199,7 @@ enums! {
         Local, Disk, Redis, RedisSemantic, ValkeySemantic, QdrantSemantic, S3, Gcs, AzureBlob;
     }
     Jitter { None, Half, Full; }
+    Midstream { Error, Continue, Restart; }
     GuardMode { PreCall, DuringCall, PostCall, LoggingOnly; }
 }
 

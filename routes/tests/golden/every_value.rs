@@ -7,9 +7,9 @@ use pointsman_routes::catalog;
 use pointsman_routes::table::{
     Auth, Backoff, Budget, Cache, CacheKind, Capabilities, Carried, Credential, Deployment,
     DeploymentId, Facts, General, Group, GroupId, GuardMode, Guardrail, Jitter, KeyRef, Limits,
-    LiteralId, LongPrice, Member, Mock, Mode, Name, PassThrough, Pattern, Piece, Price, Priced,
-    Protocol, Provider, Queue, Redis, RetryPolicy, Router, Routes, Rule, Secret, Setting, Settings,
-    StaticKey, Strategy, Target, Text, Value, WeightedAlias, Window,
+    LiteralId, LongPrice, Member, Midstream, Mock, Mode, Name, PassThrough, Pattern, Piece, Price,
+    Priced, Protocol, Provider, Queue, Redis, RetryPolicy, Router, Routes, Rule, Secret, Setting,
+    Settings, StaticKey, Strategy, Target, Text, Value, WeightedAlias, Window,
 };
 use pointsman_routes::usd::Usd;
 
@@ -175,6 +175,8 @@ fn deployment() -> Deployment {
         timeout: Some(Duration::from_secs(30)),
         stream_timeout: Some(Duration::new(1, 5)),
         ttft_timeout: Some(Duration::from_millis(400)),
+        idle_timeout: Some(Duration::from_secs(20)),
+        on_midstream: Some(Midstream::Error),
         num_retries: Some(1),
         cooldown: Some(Duration::ZERO),
         budget: Some(budget(Some(Window::Seconds(86_400)))),
@@ -290,6 +292,8 @@ fn router() -> Router {
         stream_timeout: Some(Duration::from_secs(7)),
         ttft_timeout: Some(Duration::from_millis(500)),
         hedge_after: Some(Duration::from_millis(800)),
+        idle_timeout: Some(Duration::from_secs(40)),
+        on_midstream: Midstream::Restart,
         max_fallbacks: 3,
         retry_policy: Some(policy()),
         default_fallbacks: vec![Target::Group(GroupId(0))].into(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::write::{id, reason, usage_value};
 use crate::call::chat::{Delta, Event};
-use crate::call::{Call, Dialect, Usage};
+use crate::call::{Call, Dialect, Shown, Usage};
 use crate::wire::json::push_string;
 
 /// Writes the events of one message.
@@ -42,6 +42,37 @@ impl Encoder {
             blocks: 0,
             stop: ("end_turn", None),
         }
+    }
+
+    /// Writes on what broke where the caller has `shown` of it: the same message, and the same block
+    /// if one of words is open.
+    pub fn resumed(call: &Call, shown: &Shown) -> Self {
+        let mut encoder = Self::new(call);
+        if let Some(id) = shown.id.as_ref().filter(|id| !id.is_empty()) {
+            encoder.id.clone_from(id);
+        }
+        encoder.model.clone_from(&shown.model);
+        encoder.started = shown.begun;
+        encoder.blocks = shown.blocks;
+        encoder.open = shown.open.then_some(Block::Text);
+        encoder
+    }
+
+    /// What the caller has, but for the words; `None` within a block that only whoever began it can
+    /// end.
+    pub fn shown(&self) -> Option<Shown> {
+        let open = match self.open {
+            None => false,
+            Some(Block::Text) => true,
+            Some(Block::Thinking | Block::Call(_)) => return None,
+        };
+        Some(Shown {
+            id: Some(self.id.clone()),
+            begun: self.started,
+            blocks: self.blocks,
+            open,
+            ..Shown::default()
+        })
     }
 
     /// Writes what happened.

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::write::{id, image, reason, thinking_block, usage_value};
 use crate::call::chat::{Delta, Event, Media, Part, Source, Thinking};
-use crate::call::{Call, Dialect, Route, Usage};
+use crate::call::{Call, Dialect, Route, Shown, Usage};
 use crate::wire::json::push_string;
 
 /// Writes the chunks of one stream.
@@ -45,6 +45,31 @@ impl Encoder {
             begun: SmallVec::new(),
             usage: None,
         }
+    }
+
+    /// Writes on what broke where the caller has `shown` of it: under the same id, and without
+    /// saying the role again.
+    pub fn resumed(call: &Call, shown: &Shown, created: u64, usage: bool) -> Self {
+        let mut encoder = Self::new(call, shown.created.unwrap_or(created), usage);
+        if let Some(id) = shown.id.as_ref().filter(|id| !id.is_empty()) {
+            encoder.id.clone_from(id);
+        }
+        encoder.model.clone_from(&shown.model);
+        if shown.begun {
+            encoder.begun.push(0);
+        }
+        encoder
+    }
+
+    /// What the caller has, but for the words; `None` if it has more than one choice.
+    pub fn shown(&self) -> Option<Shown> {
+        let alone = self.begun.iter().all(|choice| *choice == 0);
+        alone.then(|| Shown {
+            id: Some(self.id.clone()),
+            created: Some(self.created),
+            begun: !self.begun.is_empty(),
+            ..Shown::default()
+        })
     }
 
     /// Writes what happened.

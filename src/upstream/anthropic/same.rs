@@ -6,7 +6,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::response::{fault, usage};
-use crate::call::Usage;
+use crate::call::{Said, Shown, Usage};
 use crate::upstream::openai::response::asked_literal;
 use crate::upstream::passage::Progress;
 use crate::upstream::protocol::Broken;
@@ -30,6 +30,10 @@ pub struct Restamp {
     asked: Vec<u8>,
     figures: anthropic::Usage,
     progress: Progress,
+    said: Said,
+    shown: Shown,
+    /// Whether a block that is no block of words is open.
+    inside: bool,
 }
 
 impl Restamp {
@@ -40,12 +44,26 @@ impl Restamp {
             asked: asked_literal(asked),
             figures: anthropic::Usage::default(),
             progress: Progress::default(),
+            said: Said::default(),
+            shown: Shown::default(),
+            inside: false,
         }
     }
 
     /// What there was so far.
     pub fn progress(&self) -> Progress {
         self.progress
+    }
+
+    /// What was said.
+    pub fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// What the caller has, but for the words; `None` within a thought, which only whoever began it
+    /// can sign.
+    pub fn shown(&self) -> Option<Shown> {
+        (!self.inside).then(|| self.shown.clone())
     }
 
     /// Takes a chunk of bytes; returns what may go to the caller now, possibly nothing. On an
@@ -65,8 +83,9 @@ impl Restamp {
     /// The stream has ended. An error if the message is not complete.
     pub fn finish(&mut self, out: &mut BytesMut) -> Result<(), Broken> {
         if let Some(event) = self.splitter.finish() {
-            self.take(&event, out)?;
+            // The beginning of an event that never came is not shown.
             if event.data().is_some() {
+                self.take(&event, out)?;
                 out.extend_from_slice(b"\n\n");
             }
         }
@@ -90,7 +109,11 @@ impl Restamp {
                 if let Some(message) = found.message {
                     let inner = message.value(&data);
                     let mut model = None;
+                    self.shown.begun = true;
                     let read = json::members(inner, |member| match member.raw_name(inner) {
+                        b"id" => {
+                            self.shown.id = json::string(member.value(inner)).map(String::from);
+                        }
                         b"model" => model = Some(member),
                         b"usage" => self.add(member.value(inner)),
                         _ => {}
@@ -102,12 +125,25 @@ impl Restamp {
                     }
                 }
             }
-            b"\"content_block_start\"" | b"\"content_block_delta\"" => self.progress.started = true,
+            b"\"content_block_start\"" => {
+                self.progress.started = true;
+                self.open(found.block.map_or(b"" as &[u8], |block| block.value(&data)));
+            }
+            b"\"content_block_delta\"" => {
+                self.progress.started = true;
+                self.note(found.delta.map_or(b"" as &[u8], |delta| delta.value(&data)));
+            }
+            b"\"content_block_stop\"" => {
+                self.shown.blocks += 1;
+                self.shown.open = false;
+                self.inside = false;
+            }
             b"\"message_delta\"" => {
                 self.progress.started = true;
                 self.progress.finished = true;
                 if let Some(figures) = found.usage {
                     self.add(figures.value(&data));
+                    self.progress.counted = true;
                 }
             }
             b"\"message_stop\"" => self.progress.done = true,
@@ -120,6 +156,33 @@ impl Restamp {
         }
         out.extend_from_slice(&event.raw);
         Ok(())
+    }
+
+    /// A block begins.
+    fn open(&mut self, block: &[u8]) {
+        match kind(block) {
+            b"\"text\"" => self.shown.open = true,
+            b"\"thinking\"" | b"\"redacted_thinking\"" => self.inside = true,
+            _ => self.said.close(0),
+        }
+    }
+
+    /// More of a block.
+    fn note(&mut self, delta: &[u8]) {
+        let (mut text, mut other) = (None, 0);
+        // It is part of what was read as JSON before.
+        let _ = json::members(delta, |member| {
+            let value = member.value(delta);
+            match member.raw_name(delta) {
+                b"text" => text = json::string(value),
+                b"thinking" | b"partial_json" => other = value.len().saturating_sub(2),
+                _ => {}
+            }
+        });
+        match text {
+            Some(text) => self.said.say(&text),
+            None => self.said.think(other),
+        }
     }
 
     fn add(&mut self, figures: &[u8]) {
@@ -156,6 +219,8 @@ struct Found {
     kind: Option<Member>,
     message: Option<Member>,
     usage: Option<Member>,
+    block: Option<Member>,
+    delta: Option<Member>,
 }
 
 impl Found {
@@ -164,9 +229,22 @@ impl Found {
             b"type" => self.kind = Some(member),
             b"message" => self.message = Some(member),
             b"usage" => self.usage = Some(member),
+            b"content_block" => self.block = Some(member),
+            b"delta" => self.delta = Some(member),
             _ => {}
         }
     }
+}
+
+/// The `type` of an object.
+fn kind(object: &[u8]) -> &[u8] {
+    let mut kind = b"" as &[u8];
+    let _ = json::members(object, |member| {
+        if member.raw_name(object) == b"type" {
+            kind = member.value(object);
+        }
+    });
+    kind
 }
 
 #[cfg(test)]

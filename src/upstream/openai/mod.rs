@@ -11,4 +11,5 @@ mod embed;
 pub(super) mod form;
 pub mod request;
 pub mod response;
+mod said;
 pub mod stream;

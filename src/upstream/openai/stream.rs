@@ -10,6 +10,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 
 use super::response::{Found, asked_literal, read_usage, told_as_success};
+use super::said;
+use crate::call::{Said, Shown};
 use crate::upstream::passage::Progress;
 use crate::upstream::protocol::Broken;
 use crate::wire::json;
@@ -27,6 +29,8 @@ pub struct Rewriter {
     /// Its events have names, so that no `[DONE]` is to be expected.
     named: bool,
     progress: Progress,
+    said: Said,
+    shown: Shown,
 }
 
 impl Rewriter {
@@ -39,6 +43,8 @@ impl Rewriter {
             strips_usage,
             named: false,
             progress: Progress::default(),
+            said: Said::default(),
+            shown: Shown::default(),
         }
     }
 
@@ -52,6 +58,16 @@ impl Rewriter {
         self.named
     }
 
+    /// What was said.
+    pub fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// What the caller has, but for the words.
+    pub fn shown(&self) -> Shown {
+        self.shown.clone()
+    }
+
     /// Takes a chunk of bytes; returns what may go to the caller now, possibly nothing. Bytes that
     /// need no change are not copied. On an error, what came before it in the chunk is in `out`.
     pub fn push(&mut self, chunk: Bytes, out: &mut BytesMut) -> Result<Option<Bytes>, Broken> {
@@ -59,11 +75,17 @@ impl Rewriter {
         let mut untouched = (!self.splitter.is_inside_event()).then(|| chunk.clone());
         let mut kept = 0;
         self.splitter.push(chunk);
-        while let Some(event) = self
-            .splitter
-            .next_event()
-            .map_err(|TooLong| Broken::TooLong)?
-        {
+        loop {
+            let event = match self.splitter.next_event() {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(TooLong) => {
+                    if let Some(chunk) = untouched.take() {
+                        out.extend_from_slice(&chunk[..kept]);
+                    }
+                    return Err(Broken::TooLong);
+                }
+            };
             let verdict = self.judge(&event);
             if matches!(verdict, Ok(Verdict::Keep)) && untouched.is_some() {
                 kept += event.raw.len();
@@ -115,7 +137,10 @@ impl Rewriter {
         let choices = found
             .choices
             .map_or(b"" as &[u8], |member| member.value(&data));
-        self.progress.finished |= has_finish_reason(choices);
+        if self.shown.id.is_none() {
+            said::begin(&data, &mut self.shown);
+        }
+        self.progress.finished |= said::note(choices, &mut self.said, &mut self.shown);
         if let Some(kind) = found.kind {
             let kind = kind.value(&data);
             self.named = true;
@@ -123,6 +148,7 @@ impl Rewriter {
         }
         if let Some(usage) = found.usage.and_then(|usage| read_usage(usage.value(&data))) {
             self.progress.usage = Some(usage);
+            self.progress.counted = true;
             if self.strips_usage && is_empty_list(choices) {
                 return Ok(Verdict::Drop);
             }
@@ -178,23 +204,6 @@ enum Verdict {
 
 fn is_empty_list(text: &[u8]) -> bool {
     matches!(text, [b'[', middle @ .., b']'] if middle.iter().all(u8::is_ascii_whitespace))
-}
-
-/// Whether a choice names its finish reason. The quotes of the pattern stand escaped inside JSON
-/// strings, so that text which speaks of `finish_reason` is not taken for one.
-fn has_finish_reason(choices: &[u8]) -> bool {
-    const NAME: &[u8] = b"\"finish_reason\"";
-    let mut rest = choices;
-    while let Some(at) = memchr::memmem::find(rest, NAME) {
-        rest = &rest[at + NAME.len()..];
-        let value = rest
-            .iter()
-            .find(|byte| !byte.is_ascii_whitespace() && **byte != b':');
-        if value == Some(&b'"') {
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]
