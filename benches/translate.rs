@@ -97,6 +97,8 @@ fn call(model: &str) -> Call {
         files: None,
         spoken: Spoken::default(),
         wants_usage: true,
+        as_list: false,
+        resumed: None,
         timeout: None,
         stream_timeout: None,
         controls: None,

@@ -36,6 +36,7 @@ use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
 use crate::ingress::cors::BrowserLayer;
 use crate::ingress::front::FrontDoor;
+use crate::ingress::kept::{Kept, KeptDoor};
 use crate::ingress::pass::PassDoor;
 use crate::ingress::respond::Responder;
 use crate::ingress::{gemini, openai};
@@ -149,6 +150,7 @@ impl Gateway {
                 | Door::Explain
                 | Door::Decisions(_)
                 | Door::Admin
+                | Door::Kept(_)
                 | Door::Call(..) => Access::Required,
             }
         }
@@ -174,6 +176,8 @@ enum Door<'a> {
     Decisions(&'a str),
     Admin,
     Call(Route, Option<&'a str>),
+    /// A response that a provider keeps.
+    Kept(Kept<'a>),
     /// A path that none of the gateway's own is; the file may pass it on.
     Unknown,
 }
@@ -185,6 +189,21 @@ impl<'a> Door<'a> {
             .strip_prefix("/v1")
             .filter(|rest| rest.starts_with('/'))
             .unwrap_or(path);
+        // LiteLLM has them below `/openai`, too, where everything else is OpenAI's whole API.
+        // Azure's clients ask for `/openai/responses`.
+        let own = ["/openai/v1", "/openai"]
+            .into_iter()
+            .find_map(|base| {
+                path.strip_prefix(base)
+                    .filter(|rest| rest.starts_with("/responses"))
+            })
+            .unwrap_or(below);
+        if own == "/responses" {
+            return Self::Call(Route::Responses, None);
+        }
+        if let Some(kept) = own.strip_prefix("/responses/").and_then(Kept::of) {
+            return Self::Kept(kept);
+        }
         match below {
             "/chat/completions" => Self::Call(Route::Chat, None),
             "/embeddings" => Self::Call(Route::Embeddings, None),
@@ -265,6 +284,7 @@ struct Rooms {
     gateway: Gateway,
     front_door: FrontDoor<Answers>,
     pass_door: PassDoor,
+    kept_door: KeptDoor,
     router: Router,
     api: Api,
 }
@@ -364,6 +384,7 @@ impl Doors {
             reason_of,
         );
         let client = gateway.upstream.client().clone();
+        let kept_door = KeptDoor::new(gateway.live.clone(), client.clone());
         let pass_door = PassDoor::new(gateway.live.clone(), client, reporter, access.clone());
         let api = Api::new(
             gateway.live.clone(),
@@ -374,6 +395,7 @@ impl Doors {
             gateway,
             front_door,
             pass_door,
+            kept_door,
             router,
             api,
         }))
@@ -451,6 +473,14 @@ impl Rooms {
         if door == Door::Explain {
             return self.explain(request).await;
         }
+        if matches!(door, Door::Kept(_)) {
+            // What stands in such a request's body is nobody's business.
+            let request = request.map(drop);
+            if let Door::Kept(kept) = Door::of(request.uri().path()) {
+                return self.kept_door.serve(&request, kept).await;
+            }
+            return openai::error(&Failure::Request(RequestFault::Route));
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return openai::error(&Failure::Request(RequestFault::Method("GET, HEAD")));
         }
@@ -506,7 +536,7 @@ impl Rooms {
                 openai::error(&Failure::Denied(Denial::AdminOnly))
             }
             Door::Decisions(call) => router::decisions(&self.router, &live, &percent_decoded(call)),
-            Door::Call(..) | Door::Explain | Door::Admin | Door::Unknown => {
+            Door::Call(..) | Door::Kept(_) | Door::Explain | Door::Admin | Door::Unknown => {
                 openai::error(&Failure::Request(RequestFault::Route))
             }
         }
@@ -665,6 +695,18 @@ mod tests {
             Door::Model("llama3:latest")
         );
         assert_eq!(Door::of("/v1beta/chat/completions"), Door::Unknown);
+        for path in [
+            "/v1/responses",
+            "/responses",
+            "/openai/v1/responses",
+            "/openai/responses",
+        ] {
+            assert_eq!(Door::of(path), Door::Call(Route::Responses, None), "{path}");
+        }
+        for path in ["/v1/responses/a/cancel", "/openai/v1/responses/a/cancel"] {
+            assert_eq!(Door::of(path), Door::Kept(Kept::Cancel("a")), "{path}");
+        }
+        assert_eq!(Door::of("/openai/v1/files"), Door::Unknown);
         assert_eq!(Door::of("/v1x/models"), Door::Unknown);
         for path in [
             "/key/generate",

@@ -20,8 +20,8 @@ fn installed(language: &str, pins: &str) -> PathBuf {
     support::install::installed(env!("CARGO_TARGET_TMPDIR"), &name, pins)
 }
 
-/// The gateway with what the scripts talk to: `chat`, `vectors`, `azure`, `demo`, and what has to do with
-/// audio and images: `hear`, `listen`, `say` and `draw`.
+/// The gateway with what the scripts talk to: `chat`, `vectors`, `azure`, `demo`; for responses `bridged`,
+/// `claude` and `flash`; and what has to do with audio and images: `hear`, `listen`, `say` and `draw`.
 async fn scene() -> Scene {
     let upstream = Upstream::start().await;
     let media = [
@@ -58,6 +58,22 @@ async fn scene() -> Scene {
       model: azure/my-deployment
       api_base: {1}
       api_version: \"2024-10-21\"
+      api_key: os.environ/TEST_UPSTREAM_KEY
+  - model_name: bridged
+    litellm_params:
+      model: openai/gpt-4o-mini
+      api_base: {0}
+      api_key: os.environ/TEST_UPSTREAM_KEY
+      use_chat_completions_api: true
+  - model_name: claude
+    litellm_params:
+      model: anthropic/claude-sonnet-4-5
+      api_base: {1}
+      api_key: os.environ/TEST_UPSTREAM_KEY
+  - model_name: flash
+    litellm_params:
+      model: gemini/gemini-2.5-flash
+      api_base: {1}
       api_key: os.environ/TEST_UPSTREAM_KEY
   - model_name: demo
     litellm_params:
@@ -171,7 +187,7 @@ async fn run_node(script: &str, gateway: &Gateway, upstream: &Upstream) {
 #[tokio::test]
 async fn the_python_sdk_works_through_the_gateway() {
     let scene = scene().await;
-    for script in ["test_openai", "test_openai_media"] {
+    for script in ["test_openai", "test_openai_media", "test_responses"] {
         run_python(script, &scene.gateway, &scene.upstream).await;
     }
     assert!(scene.upstream.seen().len() > 50);
@@ -181,7 +197,11 @@ async fn the_python_sdk_works_through_the_gateway() {
 #[tokio::test]
 async fn the_node_sdk_works_through_the_gateway() {
     let scene = scene().await;
-    for script in ["openai.test.mjs", "openai_media.test.mjs"] {
+    for script in [
+        "openai.test.mjs",
+        "openai_media.test.mjs",
+        "responses.test.mjs",
+    ] {
         run_node(script, &scene.gateway, &scene.upstream).await;
     }
     assert!(scene.upstream.seen().len() > 15);

@@ -352,6 +352,8 @@ pub struct Provider {
     pub keyless: bool,
     /// Whether it takes `stream_options`; those that do not refuse it and send usage anyway.
     pub stream_options: bool,
+    /// Whether it has `/responses` beside chat, in OpenAI's own shape.
+    pub responses: bool,
 }
 
 /// How a key is shown to a provider.

@@ -68,6 +68,9 @@ fn quirks(vendor: &Provider) -> String {
     if vendor.keyless {
         quirks.push("needs no key".to_owned());
     }
+    if vendor.responses {
+        quirks.push("has `/responses` of its own".to_owned());
+    }
     if !vendor.stream_options {
         quirks.push("is not sent `stream_options`, and gives usage without it".to_owned());
     }

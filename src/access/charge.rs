@@ -26,7 +26,7 @@ use super::{Access, Customer};
 use crate::account::Time;
 use crate::call::length::Length;
 use crate::call::means::{Purse, picos};
-use crate::call::{Call, Controls, Hop, Principal, Route, Tab};
+use crate::call::{Call, Controls, Field, Hop, Principal, Route, Tab};
 use crate::error::{BudgetFault, Failure};
 use crate::live::{Ceiling, Live};
 use crate::routing::tokens::{Tokens, Vocabulary, apart};
@@ -37,6 +37,9 @@ pub const UNKNOWN_OUTPUT: u64 = 16_384;
 pub const COUNTED_BYTES_PER_TOKEN: u64 = 3;
 /// The shortest answer that is worth asking for.
 const LEAST_OUTPUT: u64 = 1;
+/// Tokens of a prompt that the provider keeps and the gateway never sees, where the model's window is
+/// not known: longer than most windows are.
+const KEPT_PROMPT: u64 = 1 << 20;
 /// Tokens that a provider puts around a prompt.
 const FRAME_TOKENS: u64 = 16;
 
@@ -93,6 +96,9 @@ impl Worst {
         worst.choices = asked.choices;
         if call.route == Route::Images {
             worst.images = asked.choices;
+        }
+        if goes_on(call) {
+            worst.prompt = worst.prompt.saturating_add(KEPT_PROMPT);
         }
         worst.prompt = worst.prompt.min(worst.ceiling.window.unwrap_or(u64::MAX));
         if !call.route.speaks() {
@@ -242,8 +248,22 @@ fn reserve(call: &Call, ledger: &MemoryLedger, budgets: &[Budget]) -> Usd {
     }
 }
 
+/// Whether the prompt goes on with what the provider keeps, whose length nobody here knows.
+fn goes_on(call: &Call) -> bool {
+    const KEPT: [Field; 3] = [
+        Field::PreviousResponseId,
+        Field::Conversation,
+        Field::Prompt,
+    ];
+    let named = |field: Field| call.peek.value(&call.body, field).is_some();
+    call.route == Route::Responses && KEPT.into_iter().any(named)
+}
+
 /// The tokens of the prompt, as near as can be said.
 fn counted(call: &Call, bound: u64) -> u64 {
+    if goes_on(call) {
+        return bound;
+    }
     let text = std::str::from_utf8(&call.body).unwrap_or_default();
     let vocabulary = match call.target {
         Target::Group(group) => {

@@ -111,6 +111,11 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
             Route::Completions,
             json!({"prompt": "ping", "max_tokens": tokens}),
         ),
+        // OpenAI gives responses no fewer tokens.
+        Some(Mode::Responses) => (
+            Route::Responses,
+            json!({"input": "ping", "max_output_tokens": tokens.max(16)}),
+        ),
         None | Some(Mode::Chat) => (Route::Chat, chat(tokens)),
         Some(mode) => return Err(format!("there is no probe for mode {mode:?}")),
     };

@@ -25,7 +25,8 @@ impl Length {
             }
         } else {
             let value = |field| number(peek.value(body, field)?);
-            most = value(Field::MaxCompletionTokens).max(value(Field::MaxTokens));
+            let bounds = Field::bounds(route).iter();
+            most = bounds.filter_map(|field| value(*field)).max();
             choices = value(Field::N);
         }
         Self {
@@ -40,7 +41,9 @@ impl Length {
         let read = json::members(changes, |member| {
             let value = member.value(changes);
             match &*name(changes, &member) {
-                "max_tokens" | "max_completion_tokens" => most = most.max(number(value)),
+                "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
+                    most = most.max(number(value));
+                }
                 "n" => choices = choices.max(number(value)),
                 "generationConfig" | "generation_config" => {
                     of_config(value, &mut most, &mut choices);

@@ -47,13 +47,34 @@ impl Field {
         match route {
             Route::Chat | Route::Messages | Route::CountTokens => Some(Self::Messages),
             Route::Completions | Route::Images | Route::ImageEdits => Some(Self::Prompt),
-            Route::Embeddings | Route::Moderations | Route::Speech => Some(Self::Input),
+            Route::Embeddings | Route::Moderations | Route::Speech | Route::Responses => {
+                Some(Self::Input)
+            }
             Route::Rerank => Some(Self::Query),
             Route::Generate | Route::GenerateStream | Route::CountContents => Some(Self::Contents),
             Route::EmbedContent => Some(Self::Content),
             Route::EmbedContents => Some(Self::Requests),
             Route::ImageVariations | Route::Transcriptions | Route::Translations => None,
         }
+    }
+
+    /// The members that bound the length of an answer, the newer name first.
+    pub const fn bounds(route: Route) -> &'static [Self] {
+        match route {
+            Route::Responses => &[Self::MaxOutputTokens],
+            _ => &[Self::MaxCompletionTokens, Self::MaxTokens],
+        }
+    }
+
+    /// Whether only OpenAI's responses have it; elsewhere it is a member like any other.
+    pub const fn is_of_responses(self) -> bool {
+        matches!(
+            self,
+            Self::MaxOutputTokens
+                | Self::PreviousResponseId
+                | Self::Conversation
+                | Self::Background
+        )
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::means::Means;
 use super::models::Models;
 use crate::account::{Bearer, Role};
-use crate::live::Rules;
+use crate::live::{Owner, Rules};
 
 /// Who asks, as far as a request needs to know: made once for each key that is kept in memory.
 #[derive(Clone, Debug)]
@@ -57,6 +57,27 @@ impl Principal {
     /// Whether it holds the master key.
     pub fn is_master(&self) -> bool {
         self.bearer.is_none() && &*self.key == MASTER
+    }
+
+    /// Whom the responses belong to that it asks for: its user in its team, or the key itself if it
+    /// has neither.
+    pub fn owner(&self) -> Owner {
+        let Some(bearer) = self.bearer.as_deref() else {
+            return Owner::default();
+        };
+        let key = &bearer.key;
+        match (&key.user_id, &key.team_id) {
+            (None, None) => Owner::of(&[b"key", key.token.as_bytes()]),
+            (user, team) => {
+                let text = |name: &Option<String>| name.clone().unwrap_or_default();
+                Owner::of(&[b"user", text(user).as_bytes(), text(team).as_bytes()])
+            }
+        }
+    }
+
+    /// Whether it may use a response that belongs to `owner`.
+    pub fn may_use(&self, owner: Owner) -> bool {
+        self.admin || self.owner() == owner
     }
 
     /// The model that it means by a name of its own, or of its team.

@@ -7,6 +7,7 @@
 pub mod anthropic;
 pub mod gemini;
 pub mod openai;
+pub mod responses;
 pub mod vectors;
 
 use bytes::{Bytes, BytesMut};
@@ -24,6 +25,7 @@ pub fn read(call: &Call) -> Result<Arc<chat::Request>, Failure> {
         Route::Chat => openai::read::chat(&call.body),
         Route::Completions => openai::read::completion(&call.body),
         Route::Messages | Route::CountTokens => anthropic::request(&call.body),
+        Route::Responses => responses::request(&call.body),
         Route::Generate | Route::GenerateStream | Route::CountContents => {
             gemini::read::chat(&call.body)
         }
@@ -42,6 +44,7 @@ pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
         Route::Completions => openai::write::completion(call, answer, created),
         Route::Messages => anthropic::message(call, answer),
         Route::CountTokens => anthropic::count(answer),
+        Route::Responses => responses::response(call, answer, created),
         Route::Generate | Route::GenerateStream => {
             gemini::write::chat(call.name(), id(call), answer).into()
         }
@@ -84,6 +87,8 @@ pub enum Encoder {
     Anthropic(anthropic::Encoder),
     /// Answers of Gemini's that each hold what is new.
     Gemini(Box<gemini::Encoder>),
+    /// Events of a response.
+    Responses(Box<responses::Encoder>),
 }
 
 impl Encoder {
@@ -97,6 +102,7 @@ impl Encoder {
                 let encoder = gemini::Encoder::new(model, id, call.as_list);
                 Self::Gemini(Box::new(encoder))
             }
+            Dialect::Responses => Self::Responses(Box::new(responses::Encoder::new(call, created))),
             _ => Self::OpenAi(openai::Encoder::new(call, created, usage)),
         }
     }
@@ -114,7 +120,7 @@ impl Encoder {
         match self {
             Self::OpenAi(encoder) => encoder.shown(),
             Self::Anthropic(encoder) => encoder.shown(),
-            Self::Gemini(_) => None,
+            Self::Gemini(_) | Self::Responses(_) => None,
         }
     }
 
@@ -124,6 +130,7 @@ impl Encoder {
             Self::OpenAi(encoder) => encoder.push(event, out),
             Self::Anthropic(encoder) => encoder.push(event, out),
             Self::Gemini(encoder) => encoder.push(event, out),
+            Self::Responses(encoder) => encoder.push(event, out),
         }
     }
 
@@ -132,6 +139,7 @@ impl Encoder {
         match self {
             Self::OpenAi(encoder) => encoder.finish(out),
             Self::Anthropic(encoder) => encoder.finish(out),
+            Self::Responses(encoder) => encoder.finish(out),
             Self::Gemini(encoder) => encoder.finish(out),
         }
     }
@@ -141,6 +149,7 @@ impl Encoder {
         match self {
             Self::OpenAi(_) => push_error(Dialect::OpenAi, failure, out),
             Self::Anthropic(_) => push_error(Dialect::Anthropic, failure, out),
+            Self::Responses(encoder) => encoder.fail(failure, out),
             Self::Gemini(encoder) => encoder.fail(&gemini::error_body(failure), out),
         }
     }

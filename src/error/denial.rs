@@ -56,6 +56,10 @@ pub enum Denial {
     },
     /// The key is held to a list of models, and the request may ask for one that it does not name.
     Unheld,
+    /// The id of a response that this gateway did not give out.
+    ForeignResponse,
+    /// The id of a response that was made for somebody else.
+    OthersResponse,
     /// The model is not on the list of whoever the key answers to.
     Model {
         /// Whose list it is.
@@ -99,6 +103,8 @@ impl Denial {
             | Self::Path { .. }
             | Self::Unheld
             | Self::Nobody
+            | Self::ForeignResponse
+            | Self::OthersResponse
             | Self::Model { .. }
             | Self::EndUserBlocked(_) => StatusCode::FORBIDDEN,
             _ => StatusCode::UNAUTHORIZED,
@@ -189,6 +195,13 @@ impl fmt::Display for Denial {
             Self::Unheld => f.write_str(
                 "This key, or who it answers to, may ask for some models only, and the request does \
                  not name a model in JSON. Name it, or call the gateway's own endpoints.",
+            ),
+            Self::ForeignResponse => f.write_str(
+                "Forbidden. The response id was not given out by this gateway, so nobody knows whose \
+                 it is.",
+            ),
+            Self::OthersResponse => f.write_str(
+                "Forbidden. The response was made for another user or team than the one of this key.",
             ),
             Self::Model { model, party } => write!(
                 f,

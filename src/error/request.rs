@@ -53,6 +53,8 @@ pub enum RequestFault {
         /// What is taken.
         taken: &'static str,
     },
+    /// No such response; why there is none.
+    Response(&'static str),
     /// No such path.
     Route,
     /// No such method on this path; these there are.
@@ -74,7 +76,7 @@ impl RequestFault {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::ContentType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Route => StatusCode::NOT_FOUND,
+            Self::Route | Self::Response(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
         }
     }
@@ -115,6 +117,7 @@ impl fmt::Display for RequestFault {
             Self::ContentType { found, taken } => {
                 write!(f, "Unsupported content type '{found}': send {taken}")
             }
+            Self::Response(why) => write!(f, "Response not found: {why}"),
             Self::Route => f.write_str("Not Found"),
             Self::Method(_) => f.write_str("Method Not Allowed"),
             Self::Headers(what) => f.write_str(what),

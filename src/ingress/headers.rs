@@ -10,7 +10,7 @@ use pointsman_routes::usd::{Decimal, Usd};
 use crate::access::Access;
 use crate::account::Time;
 use crate::call::{Call, Principal, Route, Trail};
-use crate::live::Endpoint;
+use crate::live::{Endpoint, Names};
 use crate::spend::price::Cost;
 use crate::upstream::openai::audio;
 
@@ -397,6 +397,13 @@ pub fn push_call(headers: &mut HeaderMap, id: &HeaderValue) {
     headers.insert(CALL_ID, id.clone());
     headers.insert(LITELLM_VERSION, VERSION);
     headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
+}
+
+/// Names the deployment that answered.
+pub fn push_deployment(headers: &mut HeaderMap, names: &Names) {
+    headers.insert(MODEL_ID, names.id.clone());
+    headers.insert(MODEL_NAME, names.model.clone());
+    headers.insert(API_BASE, names.api_base.clone());
 }
 
 /// Names whose fault an error is.

@@ -7,6 +7,7 @@ mod form;
 pub mod front;
 pub mod gemini;
 pub mod headers;
+pub mod kept;
 pub mod openai;
 pub mod pass;
 mod read;

@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::{form, gemini};
+use super::{form, gemini, kept};
 use crate::access::address;
 use crate::call::{
     About, Call, Controls, Dialect, Field, Hints, Principal, Route, Spoken, Tab, peek,
@@ -96,6 +96,7 @@ where
         let model = asked.chars().take(200).collect();
         return Err(Failure::Denied(Denial::Model { party, model }));
     }
+    let target = kept::bound(&live, &principal, route, target, &body, &peek)?;
     if let Some(name) = missing(route, &peek, files.as_deref()) {
         return Err(Failure::Request(RequestFault::Missing {
             route: route.path(),
@@ -196,7 +197,9 @@ fn missing(route: Route, peek: &peek::Peek, files: Option<&[File]>) -> Option<&'
     // What is to be counted may be a whole request.
     let instead = (route == Route::CountContents).then_some(Field::GenerateRequest);
     let has = |field| peek.get(field).is_some();
-    let field = Field::required_by(route).filter(|field| !has(*field) && !instead.is_some_and(has));
+    let field = Field::required_by(route)
+        .filter(|field| !has(*field) && !instead.is_some_and(has))
+        .filter(|_| !kept::speaks_elsewhere(route, peek));
     file.or(field.map(Field::name))
 }
 

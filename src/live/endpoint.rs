@@ -27,6 +27,8 @@ pub struct Endpoint {
     pub served: bool,
     /// Where it stands.
     address: Address,
+    /// Where it has responses of its own, if it has.
+    responses: Option<Uri>,
     /// How a request shows whose it is.
     pub authority: Authority,
     /// Headers of the file.
@@ -149,15 +151,15 @@ impl Endpoint {
             Address::None
         };
 
+        let own = address.chats() && !bridged(&options);
+        let responses =
+            (base.as_deref().filter(|_| own)).and_then(|base| responses(provider, base, &version));
+
         secrets.extend(key.iter().cloned());
         let credential = key.and_then(|key| {
+            let what = "the key holds characters that no header may";
             let shown = credential(provider, &key);
-            if shown.is_none() {
-                faults.push(fault(
-                    &path("api_key"),
-                    &"the key holds characters that no header may",
-                ));
-            }
+            faults.extend(shown.is_none().then(|| fault(&path("api_key"), &what)));
             shown
         });
         let authority = match (credential, tokens, region) {
@@ -177,6 +179,7 @@ impl Endpoint {
         Self {
             served,
             address,
+            responses,
             authority,
             headers,
             options,
@@ -204,6 +207,9 @@ impl Endpoint {
     /// Where to send a request of one of OpenAI's routes for this model. `None` if the deployment
     /// has no such address. Allocates only for Azure's models with a `*`.
     pub fn uri(&self, route: Route, model: &str) -> Option<Uri> {
+        if route == Route::Responses {
+            return self.responses.clone();
+        }
         match &self.address {
             Address::Fixed(uris) => by_route(uris, route).cloned(),
             Address::ByModel(before, after) => {
@@ -227,6 +233,25 @@ impl Endpoint {
             .max()
             .unwrap_or(0);
         format!("{base}{}", &path[common..]).parse().ok()
+    }
+
+    /// Whether both ask as the same customer of the same server, so that what one has kept there the
+    /// other finds.
+    pub fn shares_account(&self, other: &Self) -> bool {
+        let shown = |endpoint: &Self| match &endpoint.authority {
+            Authority::Header(_, value) => Some(value.clone()),
+            _ => None,
+        };
+        let header = |endpoint: &Self| {
+            let own = endpoint.headers.iter();
+            own.clone()
+                .find(|(name, _)| *name == header::AUTHORIZATION)
+                .map(|(_, value)| value.clone())
+        };
+        self.responses.is_some()
+            && self.responses == other.responses
+            && shown(self) == shown(other)
+            && header(self) == header(other)
     }
 
     /// An option of the file for the protocol, such as `aws_region_name`.
@@ -268,6 +293,11 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Address {
+    /// Whether an OpenAI-like server stands there.
+    const fn chats(&self) -> bool {
+        matches!(self, Self::Fixed(_) | Self::ByModel(..))
+    }
+
     fn new(protocol: Protocol, base: &str, model: &str, version: &str) -> Result<Self, String> {
         if !matches!(protocol, Protocol::OpenAi | Protocol::Azure) {
             let base = match protocol {
@@ -356,6 +386,32 @@ fn in_path(model: &str) -> String {
         .remove(b'_')
         .remove(b'~');
     percent_encoding::utf8_percent_encode(model, PLAIN).to_string()
+}
+
+/// Whether the file wants chat to be asked where responses could be.
+fn bridged(options: &[(String, String)]) -> bool {
+    option_of(options, "use_chat_completions_api") == Some("true")
+}
+
+/// The first Azure API version that has responses on its older paths.
+const AZURE_RESPONSES_SINCE: &str = "2025-03-01";
+
+/// Where a provider has its responses, if it has. On Azure no path of theirs names the deployment, and
+/// versions that are too old for them are passed over for the newer paths, which need none.
+fn responses(provider: &Provider, base: &str, version: &str) -> Option<Uri> {
+    if !provider.responses {
+        return None;
+    }
+    if provider.protocol != Protocol::Azure || base.contains("/openai/v1") {
+        return format!("{base}/responses").parse().ok();
+    }
+    let root = base.split("/openai").next().unwrap_or(base);
+    let path = if version >= AZURE_RESPONSES_SINCE && version.starts_with("20") {
+        format!("{root}/openai/responses?api-version={version}")
+    } else {
+        format!("{root}/openai/v1/responses")
+    };
+    path.parse().ok()
 }
 
 /// Where a deployment stands; a fault if that cannot be said.
@@ -515,6 +571,31 @@ mod tests {
             joined("https://a.example/x", "/v1/m:stream?alt=sse/x"),
             "https://a.example/x/v1/m:stream?alt=sse/x"
         );
+    }
+
+    #[test]
+    fn responses_stand_where_each_server_has_them() {
+        let at = |name: &str, base: &str, version: &str| {
+            let provider = pointsman_routes::catalog::provider(name).unwrap();
+            responses(provider, base, version).map(|uri| uri.to_string())
+        };
+        assert_eq!(at("mistral", "https://a.example/v1", ""), None);
+        let openai = at("openai", "https://a.example/v1", "").unwrap();
+        assert_eq!(openai, "https://a.example/v1/responses");
+        for base in [
+            "https://a.example",
+            "https://a.example/openai/deployments/x",
+        ] {
+            let old = at("azure", base, "2025-02-01-preview").unwrap();
+            assert_eq!(old, "https://a.example/openai/v1/responses");
+            let new = at("azure", base, "2025-04-01-preview").unwrap();
+            assert_eq!(
+                new,
+                "https://a.example/openai/responses?api-version=2025-04-01-preview"
+            );
+        }
+        let newest = at("azure", "https://a.example/openai/v1", "preview").unwrap();
+        assert_eq!(newest, "https://a.example/openai/v1/responses");
     }
 
     fn bound() -> Endpoint {

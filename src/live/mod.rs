@@ -10,6 +10,7 @@ mod ceiling;
 mod endpoint;
 mod environment;
 pub mod google;
+mod issued;
 mod jwt;
 mod keys;
 mod master;
@@ -33,6 +34,7 @@ pub use self::api::Api;
 pub use self::ceiling::Ceiling;
 pub use self::endpoint::{Authority, Endpoint, Names};
 use self::environment::Environment;
+pub use self::issued::{Ids, Issued, Owner};
 pub use self::jwt::{JwtClaims, JwtRules, MappedRole, RoleMapping};
 pub use self::master::MasterKey;
 pub use self::rules::{Admission, LedgerRules, Orphans, Rules, TokenKind, WhenFull};
@@ -48,6 +50,7 @@ pub struct Live {
     database: Option<String>,
     salt: Option<String>,
     keeps_models: bool,
+    ids: Ids,
     keys: HashMap<KeyDigest, Arc<Bearer>>,
     ceilings: Box<[Ceiling]>,
     rules: Rules,
@@ -96,6 +99,7 @@ impl Live {
         let asked = environment.get("STORE_MODEL_IN_DB");
         let keeps_models = routes.general.store_model_in_db
             || asked.is_some_and(|asked| asked.eq_ignore_ascii_case("true"));
+        let ids = Ids::new(secret(salt.as_deref(), master.as_ref()).unwrap_or_default());
         let keys = environment.file_keys(routes, &mut faults);
         let ceilings = ceiling::of_groups(routes);
         let rules = Rules::of(routes, &mut faults);
@@ -117,6 +121,7 @@ impl Live {
                 database,
                 salt,
                 keeps_models,
+                ids,
                 keys,
                 ceilings,
                 rules,
@@ -174,8 +179,22 @@ impl Live {
 
     /// What secrets at rest are sealed with: `LITELLM_SALT_KEY`, or the master key without one.
     pub fn salt(&self) -> Option<&[u8]> {
-        let master = self.master.as_ref().map(|master| &master.digest.0[..]);
-        self.salt.as_deref().map(str::as_bytes).or(master)
+        secret(self.salt.as_deref(), self.master.as_ref())
+    }
+
+    /// The ids of responses that it gives out.
+    pub fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// The deployment of this id.
+    pub fn deployment_named(&self, id: &str) -> Option<DeploymentId> {
+        let found = self
+            .routes()
+            .deployments
+            .iter()
+            .position(|it| it.id == id)?;
+        u16::try_from(found).ok().map(DeploymentId)
     }
 
     /// Whether models that are added at run time are kept: `store_model_in_db`, of the file or of
@@ -241,6 +260,12 @@ impl Live {
     pub fn age(&self) -> Duration {
         self.since.elapsed()
     }
+}
+
+/// What secrets are sealed with.
+fn secret<'a>(salt: Option<&'a str>, master: Option<&'a MasterKey>) -> Option<&'a [u8]> {
+    let master = master.map(|master| &master.digest.0[..]);
+    salt.map(str::as_bytes).or(master)
 }
 
 impl fmt::Debug for Live {

@@ -216,9 +216,8 @@ fn needs(call: &Shape<'_>, row: &Row) -> Capabilities {
     if call.route.dialect() == Dialect::Gemini {
         return of_contents(call, sought);
     }
-    let prompt = call
-        .peek
-        .value(call.body, Field::Messages)
+    let prompt = Field::required_by(call.route)
+        .and_then(|field| call.peek.value(call.body, field))
         .unwrap_or_default();
     for (capability, word) in [
         (Capabilities::VISION, &b"\"image_url\""[..]),
@@ -229,14 +228,18 @@ fn needs(call: &Shape<'_>, row: &Row) -> Capabilities {
             needs = needs.with(capability);
         }
     }
-    if call.route.dialect() == Dialect::Anthropic {
-        for (capability, word) in [
-            (Capabilities::VISION, &b"\"image\""[..]),
-            (Capabilities::PDF, b"\"document\""),
-        ] {
-            if seek(capability) && has_value(prompt, word) {
-                needs = needs.with(capability);
-            }
+    let of_dialect = match call.route.dialect() {
+        Dialect::Anthropic => [&b"\"image\""[..], b"\"document\""],
+        Dialect::Responses => [&b"\"input_image\""[..], b"\"input_file\""],
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere => [&b""[..]; 2],
+    };
+    for (capability, word) in [Capabilities::VISION, Capabilities::PDF]
+        .into_iter()
+        .zip(of_dialect)
+        .filter(|(_, word)| !word.is_empty())
+    {
+        if seek(capability) && has_value(prompt, word) {
+            needs = needs.with(capability);
         }
     }
     let body = call.body;
@@ -298,7 +301,7 @@ fn of_members(body: &[u8]) -> Capabilities {
         b"tools" | b"functions" if !matches!(member.value(body), b"[]" | b"null") => {
             needs = needs.with(Capabilities::TOOLS);
         }
-        b"response_format" if has_value(member.value(body), b"\"json_schema\"") => {
+        b"response_format" | b"text" if has_value(member.value(body), b"\"json_schema\"") => {
             needs = needs.with(Capabilities::SCHEMA);
         }
         _ => {}

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::client::Pieces;
 use super::params::Rules;
 use super::protocol::{Ask, Protocol, Task, Unfit, Written};
-use super::{fault, gemini, openai, protocol_of, resume};
+use super::{AGENT, fault, gemini, openai, protocol_of, resume};
 use crate::call::{Attempt, Call, Dialect, Route, chat};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, NoDeployment, UpstreamKind};
@@ -19,14 +19,14 @@ use crate::live::Endpoint;
 use crate::wire::form::File;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION")));
 
 /// How an answer is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Way {
     /// As it is: the caller speaks OpenAI's dialect, too.
     Same,
+    /// As it is but for ids: the caller speaks OpenAI's responses, and the provider has them.
+    Responses,
     /// As it is: the caller speaks Anthropic's dialect, too. Errors are read by the protocol.
     Messages(&'static dyn Protocol),
     /// As it is: the caller speaks Gemini's dialect, too. Errors are read by the protocol.
@@ -40,7 +40,7 @@ impl Way {
     /// would see where one ends and the other begins.
     pub(super) fn going_on(self) -> Self {
         match self {
-            Self::Same => Self::Other(&openai::chat::OpenAi),
+            Self::Same | Self::Responses => Self::Other(&openai::chat::OpenAi),
             Self::Messages(protocol) | Self::Contents(protocol) | Self::Other(protocol) => {
                 Self::Other(protocol)
             }
@@ -98,6 +98,19 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
         return Ok(Exchange {
             request,
             way: Way::Same,
+            dropped: Vec::new(),
+        });
+    }
+    if let Some(uri) = endpoint
+        .uri(Route::Responses, model)
+        .filter(|_| call.route == Route::Responses)
+    {
+        let model = endpoint.model_literal(model);
+        let body = openai::responses::request::body(call, attempt.deployment, model)
+            .map_err(|unfit| refused(attempt, unfit))?;
+        return Ok(Exchange {
+            request: request(uri, body, endpoint),
+            way: Way::Responses,
             dropped: Vec::new(),
         });
     }

@@ -13,9 +13,11 @@ const PARAMETERS: &[&str] = &[
     "function_call",
     "functions",
     "logit_bias",
+    "max_tool_calls",
     "modalities",
     "prediction",
     "store",
+    "truncation",
     "verbosity",
     "web_search_options",
 ];

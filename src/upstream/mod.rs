@@ -53,8 +53,12 @@ use crate::call::{Answer, AnswerBody, Attempt, Route, Usage};
 pub use crate::call::{StreamEnd, StreamOutcome};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, UpstreamFault, UpstreamKind};
+use crate::live::Live;
 use crate::wire::limits;
 
+/// What the gateway calls itself.
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("pointsman/", env!("CARGO_PKG_VERSION")));
 /// Longest answer that is held, unless the file says otherwise.
 const MAX_RESPONSE_BYTES: u64 = 256 << 20;
 /// Longest error body that is read.
@@ -190,6 +194,7 @@ async fn answer(
         }
         let passage = match way {
             Way::Same => Passage::same(call),
+            Way::Responses => Passage::responses(call, attempt.deployment),
             Way::Messages(_) => Passage::Messages(anthropic::same::Restamp::new(call.name())),
             Way::Contents(_) => {
                 Passage::Contents(gemini::same::Restamp::new(call.name(), call.as_list))
@@ -269,6 +274,7 @@ fn whole<S>(
                     (bytes, usage)
                 })
             }
+            Way::Responses => openai::responses::stamp_of(call, attempt.deployment).whole(bytes),
             Way::Messages(_) => {
                 openai::response::whole(call.name(), bytes, anthropic::same::read_usage)
             }
@@ -353,7 +359,7 @@ async fn refused(
         }
     } else {
         match way {
-            Way::Same => openai::response::told(&bytes),
+            Way::Same | Way::Responses => openai::response::told(&bytes),
             Way::Messages(protocol) | Way::Contents(protocol) | Way::Other(protocol) => {
                 protocol.told(head.status, &bytes)
             }
@@ -373,7 +379,7 @@ async fn refused(
 async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static str) -> Failure {
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();
     let told = match (way, openai::response::told_as_success(&bytes)) {
-        (Way::Same, told) => told,
+        (Way::Same | Way::Responses, told) => told,
         (Way::Messages(protocol) | Way::Contents(protocol) | Way::Other(protocol), Some(like)) => {
             Some(Told {
                 status: like.status,
@@ -391,7 +397,7 @@ async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static s
 /// Says what a head promises if it promises no events.
 fn not_a_stream(headers: &HeaderMap, way: Way) -> Option<&'static str> {
     let wanted = match way {
-        Way::Same | Way::Messages(_) | Way::Contents(_) => "text/event-stream",
+        Way::Same | Way::Responses | Way::Messages(_) | Way::Contents(_) => "text/event-stream",
         Way::Other(protocol) => protocol.stream_type(),
     };
     let kind = headers
@@ -474,15 +480,26 @@ pub(crate) fn fault_of(
     kind: UpstreamKind,
     message: &str,
 ) -> Failure {
-    let deployment = call.live.deployment(id);
+    fault_at(&call.live, id, call.group_name(), kind, message)
+}
+
+/// As [`fault`], for those who have no call.
+fn fault_at(
+    live: &Live,
+    id: table::DeploymentId,
+    group: &str,
+    kind: UpstreamKind,
+    message: &str,
+) -> Failure {
+    let deployment = live.deployment(id);
     Failure::Upstream(Box::new(UpstreamFault {
         kind,
         provider: title(&deployment.provider.name),
         asked: id,
         deployment: deployment.id.to_string(),
-        group: call.group_name().to_owned(),
+        group: group.to_owned(),
         fallbacks: Vec::new(),
-        message: call.live.endpoint(id).redact(message).into_owned(),
+        message: live.endpoint(id).redact(message).into_owned(),
         refusal: None,
         param: None,
         retry_after: None,

@@ -1,12 +1,14 @@
 //! What a stream passes through on its way to the caller.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use pointsman_routes::table::DeploymentId;
 
 use super::anthropic::same::Restamp;
 use super::gemini;
+use super::openai::responses;
 use super::openai::stream::Rewriter;
 use super::protocol::{Broken, Decoder};
 use crate::call::chat::{Delta, Event};
@@ -39,6 +41,8 @@ pub enum Passage {
     Messages(Restamp),
     /// The caller speaks as the provider does: Gemini's events.
     Contents(gemini::same::Restamp),
+    /// The caller speaks as the provider does: the events of OpenAI's responses.
+    Responses(Box<responses::Restamp>),
     /// From one dialect to another, through the one form.
     Other(Box<Translation>),
     /// Bytes that are no text, such as audio. Nothing can be told in them.
@@ -70,6 +74,12 @@ impl Passage {
     /// Chunks that stay as they are, but for the model's name and usage that nobody asked for.
     pub fn same(call: &Call) -> Self {
         Self::Same(Rewriter::new(call.name(), !tells_usage(call)))
+    }
+
+    /// Events of a response that stay as they are, but for ids and the model's name.
+    pub fn responses(call: &Arc<Call>, deployment: DeploymentId) -> Self {
+        let restamp = responses::Restamp::new(Arc::clone(call), deployment);
+        Self::Responses(Box::new(restamp))
     }
 
     /// A stream that `decoder` reads, for the caller of `call`. `created` is the time of it, in
@@ -117,6 +127,7 @@ impl Passage {
             Self::Same(rewriter) => rewriter.progress(),
             Self::Messages(restamp) => restamp.progress(),
             Self::Contents(restamp) => restamp.progress(),
+            Self::Responses(restamp) => restamp.progress(),
             Self::Other(translation) => translation.progress,
         }
     }
@@ -127,7 +138,7 @@ impl Passage {
             Self::Same(rewriter) => rewriter.said(),
             Self::Messages(restamp) => restamp.said(),
             Self::Other(translation) => &translation.said,
-            Self::Contents(_) | Self::Bytes(_) => {
+            Self::Contents(_) | Self::Responses(_) | Self::Bytes(_) => {
                 static UNHEARD: Said = Said::unheard();
                 &UNHEARD
             }
@@ -145,7 +156,7 @@ impl Passage {
             Self::Same(rewriter) => rewriter.shown(),
             Self::Messages(restamp) => restamp.shown()?,
             Self::Other(translation) => translation.encoder.shown()?,
-            Self::Contents(_) | Self::Bytes(_) => return None,
+            Self::Contents(_) | Self::Responses(_) | Self::Bytes(_) => return None,
         };
         Some(Shown {
             words: words.to_owned(),
@@ -165,6 +176,7 @@ impl Passage {
             Self::Same(rewriter) => rewriter.push(chunk, out),
             Self::Messages(restamp) => restamp.push(chunk, out),
             Self::Contents(restamp) => restamp.push(chunk, out),
+            Self::Responses(restamp) => restamp.push(chunk, out),
             Self::Other(translation) => {
                 let pushed = translation.decoder.push(chunk, &mut translation.events);
                 translation.write(out);
@@ -193,6 +205,7 @@ impl Passage {
             Self::Messages(restamp) => restamp.finish(out)?,
             Self::Contents(restamp) => restamp.finish(out)?,
             Self::Bytes(progress) => progress.done = true,
+            Self::Responses(restamp) => restamp.finish(out)?,
             Self::Other(translation) => {
                 let finished = translation.decoder.finish(&mut translation.events);
                 translation.write(out);
@@ -212,6 +225,7 @@ impl Passage {
         match self {
             Self::Same(_) => dialect::push_error(Dialect::OpenAi, failure, out),
             Self::Messages(_) => dialect::push_error(Dialect::Anthropic, failure, out),
+            Self::Responses(restamp) => restamp.fail(failure, out),
             Self::Contents(restamp) => {
                 restamp.fail(&dialect::error_body(Dialect::Gemini, failure), out);
             }

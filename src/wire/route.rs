@@ -56,11 +56,13 @@ pub enum Route {
     EmbedContent,
     /// Gemini's `batchEmbedContents`.
     EmbedContents,
+    /// `/responses`.
+    Responses,
 }
 
 impl Route {
     /// Every route.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
@@ -79,6 +81,7 @@ impl Route {
         Self::CountContents,
         Self::EmbedContent,
         Self::EmbedContents,
+        Self::Responses,
     ];
 
     /// What those speak who ask for it.
@@ -101,6 +104,7 @@ impl Route {
             | Self::CountContents
             | Self::EmbedContent
             | Self::EmbedContents => Dialect::Gemini,
+            Self::Responses => Dialect::Responses,
         }
     }
 
@@ -129,6 +133,7 @@ impl Route {
             Self::Chat
                 | Self::Messages
                 | Self::CountTokens
+                | Self::Responses
                 | Self::Generate
                 | Self::GenerateStream
                 | Self::CountContents
@@ -140,7 +145,12 @@ impl Route {
     pub const fn speaks(self) -> bool {
         matches!(
             self,
-            Self::Chat | Self::Completions | Self::Messages | Self::Generate | Self::GenerateStream
+            Self::Chat
+                | Self::Completions
+                | Self::Messages
+                | Self::Responses
+                | Self::Generate
+                | Self::GenerateStream
         )
     }
 
@@ -206,6 +216,7 @@ impl Route {
             Self::CountContents => ":countTokens",
             Self::EmbedContent => ":embedContent",
             Self::EmbedContents => ":batchEmbedContents",
+            Self::Responses => "/responses",
         }
     }
 
@@ -225,6 +236,7 @@ impl Route {
             Self::Translations => "atranslation",
             Self::Messages => "anthropic_messages",
             Self::CountTokens | Self::CountContents => "acount_tokens",
+            Self::Responses => "aresponses",
             Self::Generate => "agenerate_content",
             Self::GenerateStream => "agenerate_content_stream",
         }
@@ -238,6 +250,7 @@ impl Route {
             | Self::Completions
             | Self::Messages
             | Self::CountTokens
+            | Self::Responses
             | Self::Generate
             | Self::GenerateStream
             | Self::CountContents => !matches!(mode, Mode::Embedding | Mode::Rerank),

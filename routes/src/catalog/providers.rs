@@ -30,6 +30,11 @@ const MISTRAL: List<(Text, Text)> = Cow::Borrowed(&[
     (text("seed"), text("random_seed")),
 ]);
 
+// Who has `/responses`: OpenAI's API reference; Azure OpenAI's ("Responses API"); xAI's and Groq's
+// ("Responses API", both under their own base); OpenRouter's ("Responses API Beta"); Fireworks'
+// ("Responses API"); Volcengine Ark's (`/api/v3/responses`); the documentation of vLLM ("OpenAI-Compatible
+// Server"), of LM Studio (since 0.3.29) and of LiteLLM's proxy.
+
 /// What a row is where it says nothing else: OpenAI's protocol, its key as a bearer token.
 const ROW: Provider = Provider {
     name: Cow::Borrowed(""),
@@ -42,6 +47,7 @@ const ROW: Provider = Provider {
     renames: Cow::Borrowed(&[]),
     keyless: false,
     stream_options: true,
+    responses: false,
 };
 
 macro_rules! native {
@@ -78,7 +84,7 @@ pub(super) const NATIVE: &[Provider] = native! {
         { auth: Auth::Header(text("x-api-key")) };
     "azure" Azure ""
         ["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"] ["AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"]
-        { auth: Auth::Header(text("api-key")) };
+        { auth: Auth::Header(text("api-key")), responses: true };
     "azure_ai" OpenAi ""
         ["AZURE_AI_API_KEY"] ["AZURE_AI_API_BASE"]
         { auth: Auth::Header(text("api-key")) };
@@ -105,7 +111,7 @@ pub(super) const NATIVE: &[Provider] = native! {
     "ollama_chat" Ollama "http://localhost:11434"
         ["OLLAMA_API_KEY"] ["OLLAMA_API_BASE"] { keyless: true };
     "openai" OpenAi "https://api.openai.com/v1"
-        ["OPENAI_API_KEY"] ["OPENAI_BASE_URL", "OPENAI_API_BASE"] {};
+        ["OPENAI_API_KEY"] ["OPENAI_BASE_URL", "OPENAI_API_BASE"] { responses: true };
     "text-completion-openai" OpenAi "https://api.openai.com/v1"
         ["OPENAI_API_KEY"] ["OPENAI_BASE_URL", "OPENAI_API_BASE"] {};
     "vertex_ai" VertexAi ""
@@ -179,7 +185,7 @@ pub(super) const VENDORS: &[Provider] = vendors! {
     "featherless_ai" "https://api.featherless.ai/v1"
         ["FEATHERLESS_AI_API_KEY", "FEATHERLESS_API_KEY"] ["FEATHERLESS_AI_API_BASE"] {};
     "fireworks_ai" "https://api.fireworks.ai/inference/v1"
-        ["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"] ["FIREWORKS_AI_API_BASE"] {};
+        ["FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY", "FIREWORKS_AI_TOKEN"] ["FIREWORKS_AI_API_BASE"] { responses: true };
     "friendliai" "https://api.friendli.ai/serverless/v1"
         ["FRIENDLIAI_API_KEY", "FRIENDLI_TOKEN"] ["FRIENDLI_API_BASE"] {};
     "galadriel" "https://api.galadriel.com/v1"
@@ -191,11 +197,11 @@ pub(super) const VENDORS: &[Provider] = vendors! {
     "gradient_ai" "https://inference.do-ai.run"
         ["GRADIENT_AI_API_KEY"] ["GRADIENT_AI_AGENT_ENDPOINT", "GRADIENT_AI_API_BASE"] { path: V1 };
     "groq" "https://api.groq.com/openai/v1"
-        ["GROQ_API_KEY"] ["GROQ_API_BASE"] {};
+        ["GROQ_API_KEY"] ["GROQ_API_BASE"] { responses: true };
     "helicone" "https://ai-gateway.helicone.ai"
         ["HELICONE_API_KEY"] ["HELICONE_API_BASE"] {};
     "hosted_vllm" ""
-        ["HOSTED_VLLM_API_KEY"] ["HOSTED_VLLM_API_BASE"] { keyless: true };
+        ["HOSTED_VLLM_API_KEY"] ["HOSTED_VLLM_API_BASE"] { keyless: true, responses: true };
     "hostinger_router" "https://router.hostinger.com/v1"
         ["HOSTINGER_ROUTER_API_KEY"] ["HOSTINGER_ROUTER_API_BASE"] {};
     "huggingface" "https://router.huggingface.co/v1"
@@ -215,11 +221,11 @@ pub(super) const VENDORS: &[Provider] = vendors! {
     "libertai" "https://api.libertai.io/v1"
         ["LIBERTAI_API_KEY"] ["LIBERTAI_API_BASE"] { renames: MAX_TOKENS };
     "litellm_proxy" ""
-        ["LITELLM_PROXY_API_KEY"] ["LITELLM_PROXY_API_BASE"] { keyless: true };
+        ["LITELLM_PROXY_API_KEY"] ["LITELLM_PROXY_API_BASE"] { keyless: true, responses: true };
     "llamafile" "http://127.0.0.1:8080/v1"
         ["LLAMAFILE_API_KEY"] ["LLAMAFILE_API_BASE"] { keyless: true };
     "lm_studio" "http://localhost:1234/v1"
-        ["LM_STUDIO_API_KEY"] ["LM_STUDIO_API_BASE"] { keyless: true };
+        ["LM_STUDIO_API_KEY"] ["LM_STUDIO_API_BASE"] { keyless: true, responses: true };
     "maritalk" "https://chat.maritaca.ai/api"
         ["MARITALK_API_KEY"] ["MARITALK_API_BASE"] {};
     "meta" "https://api.meta.ai/v1"
@@ -255,7 +261,7 @@ pub(super) const VENDORS: &[Provider] = vendors! {
     "openinfer" "https://api.openinfer.ai/v1"
         ["OPENINFER_API_KEY"] ["OPENINFER_API_BASE"] {};
     "openrouter" "https://openrouter.ai/api/v1"
-        ["OPENROUTER_API_KEY"] ["OPENROUTER_API_BASE"] {};
+        ["OPENROUTER_API_KEY"] ["OPENROUTER_API_BASE"] { responses: true };
     "ovhcloud" "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1"
         ["OVHCLOUD_API_KEY"] ["OVHCLOUD_API_BASE"] {};
     "parasail" "https://api.parasail.io/v1"
@@ -301,13 +307,13 @@ pub(super) const VENDORS: &[Provider] = vendors! {
     "vercel_ai_gateway" "https://ai-gateway.vercel.sh/v1"
         ["VERCEL_AI_GATEWAY_API_KEY", "VERCEL_OIDC_TOKEN"] ["VERCEL_AI_GATEWAY_API_BASE"] {};
     "vllm" ""
-        ["VLLM_API_KEY"] ["VLLM_API_BASE"] { keyless: true };
+        ["VLLM_API_KEY"] ["VLLM_API_BASE"] { keyless: true, responses: true };
     "volcengine" "https://ark.cn-beijing.volces.com/api/v3"
-        ["VOLCENGINE_API_KEY"] ["VOLCENGINE_API_BASE"] {};
+        ["VOLCENGINE_API_KEY"] ["VOLCENGINE_API_BASE"] { responses: true };
     "wandb" "https://api.inference.wandb.ai/v1"
         ["WANDB_API_KEY"] ["WANDB_API_BASE"] {};
     "xai" "https://api.x.ai/v1"
-        ["XAI_API_KEY"] ["XAI_API_BASE"] {};
+        ["XAI_API_KEY"] ["XAI_API_BASE"] { responses: true };
     "xiaomi_mimo" "https://api.xiaomimimo.com/v1"
         ["XIAOMI_MIMO_API_KEY"] ["XIAOMI_MIMO_API_BASE"] { renames: MAX_TOKENS };
     "xinference" "http://127.0.0.1:9997/v1"

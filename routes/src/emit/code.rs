@@ -280,6 +280,7 @@ impl Code for Cow<'static, Provider> {
             renames,
             keyless,
             stream_options,
+            responses,
         } = self.as_ref();
         let written = name.code();
         if catalog::provider(name) == Some(self) {
@@ -289,7 +290,8 @@ impl Code for Cow<'static, Provider> {
         let [base_url, path, auth, protocol] =
             [base_url.code(), path.code(), auth.code(), protocol.code()];
         let [key_env, base_env, renames] = [key_env.code(), base_env.code(), renames.code()];
-        let [keyless, stream_options] = [keyless.code(), stream_options.code()];
+        let [keyless, stream_options, responses] =
+            [keyless.code(), stream_options.code(), responses.code()];
         quote! {
             Borrowed(&Provider {
                 name: #written,
@@ -302,6 +304,7 @@ impl Code for Cow<'static, Provider> {
                 renames: #renames,
                 keyless: #keyless,
                 stream_options: #stream_options,
+                responses: #responses,
             })
         }
     }

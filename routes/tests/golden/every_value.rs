@@ -260,6 +260,7 @@ fn own_provider() -> Deployment {
             renames: vec![(text("max_tokens"), text("limit"))].into(),
             keyless: true,
             stream_options: false,
+            responses: true,
         }),
         mock: Some(Mock::Text(text("hello"))),
         priced: Priced::Config,

@@ -107,7 +107,7 @@ fn member(
             });
         }
         _ => {
-            if Field::named(name.as_bytes()).is_none() {
+            if Field::named(name.as_bytes()).is_none_or(Field::is_of_responses) {
                 request.rest.insert(name, value);
             }
         }

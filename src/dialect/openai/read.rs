@@ -197,7 +197,7 @@ impl Reader<'_> {
             _ => {
                 let kept = match Field::named(name.as_bytes()) {
                     None => true,
-                    Some(field) => field == Field::Store,
+                    Some(field) => field == Field::Store || field.is_of_responses(),
                 };
                 if !kept {
                     map.next_value::<IgnoredAny>()?;

@@ -11,5 +11,6 @@ mod embed;
 pub(super) mod form;
 pub mod request;
 pub mod response;
+pub mod responses;
 mod said;
 pub mod stream;

@@ -81,7 +81,7 @@ fn user_of(metadata: &[u8]) -> Option<Vec<u8>> {
     Some([&b"{"[..], &user, b"}"].concat())
 }
 
-fn named(name: &str, value: &[u8]) -> Vec<u8> {
+pub(super) fn named(name: &str, value: &[u8]) -> Vec<u8> {
     let mut member = Vec::with_capacity(name.len() + value.len() + 3);
     json::push_string(&mut member, name);
     member.push(b':');

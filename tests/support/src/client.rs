@@ -65,6 +65,12 @@ impl Client {
         Answer::whole(self.send(Method::GET, path, None).await.expect("an answer")).await
     }
 
+    /// Deletes what is at a path.
+    pub async fn delete(&self, path: &str) -> Answer {
+        let sent = self.send(Method::DELETE, path, None).await;
+        Answer::whole(sent.expect("an answer")).await
+    }
+
     /// Gets a path; the error of a connection that broke.
     pub async fn try_get(&self, path: &str) -> Result<Response<Incoming>, Error> {
         self.send(Method::GET, path, None).await

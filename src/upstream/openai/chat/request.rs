@@ -18,7 +18,7 @@ const EFFORTS: [(u64, &str); 4] = [
     (1, "minimal"),
 ];
 
-/// Members of other dialects that speak of nothing that OpenAI has.
+/// Members of other dialects that speak of nothing that OpenAI's chat has.
 const FOREIGN: &[&str] = &[
     "anthropic_beta",
     "container",
@@ -27,6 +27,8 @@ const FOREIGN: &[&str] = &[
     "mcp_servers",
     "cachedContent",
     "labels",
+    "max_tool_calls",
+    "truncation",
     "safetySettings",
     "safety_settings",
 ];

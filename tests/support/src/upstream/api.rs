@@ -3,12 +3,13 @@
 use super::reply::Reply;
 use super::{anthropic, bedrock, gemini, vertex};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use serde_json::Value;
 
 /// A request, as an API sees it.
 #[derive(Debug)]
 pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
     pub(super) path: &'a str,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
@@ -59,6 +60,7 @@ pub(super) fn of(path: &str) -> Option<&'static dyn Api> {
         &super::cohere::Cohere,
         &super::ollama::Ollama,
         &super::media::Media,
+        &super::responses::Responses,
     ];
     ALL.iter().copied().find(|api| api.serves(path))
 }

@@ -15,6 +15,7 @@ mod media;
 mod ollama;
 pub mod record;
 pub mod reply;
+mod responses;
 mod serve;
 mod shape;
 mod vectors;

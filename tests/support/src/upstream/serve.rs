@@ -76,6 +76,7 @@ async fn serve(
     let (asked, mut violations) = match service {
         Some(Service::Models) | None => (Value::Null, Vec::new()),
         Some(Service::Other(api)) => api.check(&Asked {
+            method: &head.method,
             path: &path,
             headers: &head.headers,
             body: &body,
