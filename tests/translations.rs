@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pointsman::call::chat::{
-    Event, Function, Media, Message, Part, Request, Role, Source, Tool, ToolCall, ToolChoice,
-    ToolResult,
+    Event, Format, Function, Media, Message, Part, Reasoning, Request, Role, Source, Tool,
+    ToolCall, ToolChoice, ToolResult,
 };
 use pointsman::dialect;
 use pointsman::error::Failure;
@@ -122,12 +122,13 @@ fn tools() -> Vec<Tool> {
             name: name.to_owned(),
             description: Some(format!("Does {name}.")),
             // In an order that is not the alphabet's.
-            parameters: Some(json!({"type": "object", "properties": {
+            parameters: Some(
+                json!({"type": "object", "required": ["z", "a"], "properties": {
                 "z": {"type": "string", "description": "why"},
                 "a": {"type": "integer"},
                 "m": {"type": "object", "properties": {"y": {"type": "array",
-                    "items": {"type": "string"}}, "b": {"type": "string"}}}},
-                "required": ["z", "a"]})),
+                    "items": {"type": "string"}}, "b": {"type": "string"}}}}}),
+            ),
             ..Function::default()
         })
     };
@@ -165,6 +166,66 @@ fn request() -> impl Strategy<Value = Request> {
             }
         },
     )
+}
+
+/// What Gemini's dialect has beside: more kinds of media, failed calls, and more to choose by.
+fn geminis_request() -> impl Strategy<Value = Request> {
+    let part = prop_oneof![
+        words().prop_map(Part::text),
+        Just(inline("audio/wav", Part::Audio)),
+        Just(inline("video/mp4", Part::Video)),
+        Just(inline("application/pdf", Part::Document)),
+    ];
+    let sampling = (option::of(1_u64..100), option::of(any::<i32>()), 2_u64..5);
+    let format = prop_oneof![
+        Just(None),
+        Just(Some(Format::Object)),
+        Just(Some(Format::Schema {
+            name: "response".to_owned(),
+            description: None,
+            schema: json!({"type": "object", "required": ["z"], "properties": {
+                "z": {"type": "string", "enum": ["x", "w"]},
+                "a": {"type": "array", "items": {"type": "number"}, "minItems": 2}}}),
+            strict: None,
+        })),
+    ];
+    let thinking = (0_u64..2048, option::of(any::<bool>()));
+    let more = (vec(part, 1..3), sampling, format, option::of(thinking));
+    (request(), any::<bool>(), more).prop_map(
+        |(mut request, failed, (parts, (top_k, seed, n), format, thinking))| {
+            let results = request.messages.iter_mut().flat_map(|message| {
+                message.parts.iter_mut().filter_map(|part| match part {
+                    Part::Result(result) => Some(result),
+                    _ => None,
+                })
+            });
+            results.for_each(|result| result.error = failed);
+            request.messages.push(Message {
+                role: Role::User,
+                parts,
+                name: None,
+            });
+            request.top_k = top_k;
+            request.seed = seed.map(i64::from);
+            request.n = Some(n);
+            request.format = format;
+            request.reasoning = thinking.map(|(budget, shown)| Reasoning {
+                budget: Some(budget),
+                // Without a word, thought is shown if there is any.
+                shown: Some(shown.unwrap_or(true) && budget > 0),
+                ..Reasoning::default()
+            });
+            request
+        },
+    )
+}
+
+fn inline(mime: &str, kind: fn(Media) -> Part) -> Part {
+    kind(Media {
+        source: Source::Base64("+/8=".to_owned()),
+        mime: Some(mime.to_owned()),
+        ..Media::default()
+    })
 }
 
 /// What a request says, whatever the dialect's way to lay it out: results of one turn stand together,
@@ -230,6 +291,16 @@ proptest! {
         let mut read = around(model, &Anthropic, dialect::anthropic::request, &request);
         // Its name of the model is the provider's.
         read.rest.clear();
+        prop_assert_eq!(meaning(&read), meaning(&request));
+    }
+
+    /// Models before Gemini 2 take schemas in another form.
+    #[test]
+    fn geminis_dialect_keeps_all_of_a_conversation(
+        request in geminis_request(),
+        model in prop_oneof![Just("gemini/gemini-1.5-flash"), Just("gemini/gemini-2.5-flash")],
+    ) {
+        let read = around(model, &Gemini, dialect::gemini::read::chat, &request);
         prop_assert_eq!(meaning(&read), meaning(&request));
     }
 }
