@@ -281,7 +281,10 @@ async fn what_passes_is_paid_from_the_callers_budgets_and_written_down() {
     // To look at an answer again costs nothing.
     api.next(told());
     let looks = holder(&gateway, &client, json!({})).await;
-    assert_eq!(looks.get("/openai/v1/responses/r-1").await.status, 200);
+    assert_eq!(
+        looks.get("/openai/v1/chat/completions/r-1").await.status,
+        200
+    );
     let last = gateway.client().key(MASTER_KEY);
     let newest = &self::rows(&last, passed as usize + 2).await[0];
     assert_eq!(newest["spend"], 0.0);
@@ -406,8 +409,13 @@ async fn geminis_callers_may_show_their_key_as_google_has_it() {
         client: _,
     } = scene_of(Speaks::GoogleKey, "").await;
     let client = gateway.client().header("x-goog-api-key", MASTER_KEY);
-    let path = "/gemini/v1beta/models/gemini-2.0-flash:generateContent?alt=sse&key=sk-x";
-    assert_eq!(client.post(path, &json!({})).await.status, 200);
+    let path = "/gemini/v1beta/models/gemini-2.0-flash:generateContent?alt=sse&key=";
+    let two = client.post(&format!("{path}sk-x"), &json!({})).await;
+    assert_eq!(two.status, 400);
+    let one = client
+        .post(&format!("{path}{MASTER_KEY}"), &json!({}))
+        .await;
+    assert_eq!(one.status, 200);
     let seen = api.only();
     assert_eq!(seen.header("x-goog-api-key"), Some(UPSTREAM_KEY));
     assert_eq!(seen.query.as_deref(), Some("alt=sse"));

@@ -80,21 +80,25 @@ pin_project! {
         W: Watch,
         B: Body,
     {
+        // Gone when the body is dropped.
         #[pin]
-        inner: B,
+        inner: Option<B>,
         watch: Option<W>,
         bytes: u64,
     }
 
     impl<B: Body, W: Watch> PinnedDrop for Watched<B, W> {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
+            let mut this = this.project();
             // A body without frames is never polled by servers: to drop it is to have sent it.
-            let how = if this.watch.is_some() && this.inner.is_end_stream() {
+            let inner = this.inner.as_ref().as_pin_ref();
+            let how = if this.watch.is_some() && inner.is_some_and(|inner| inner.is_end_stream()) {
                 Ending::Complete
             } else {
                 Ending::Dropped
             };
+            // The inner body may find out only now what came of it, and the watch may ask.
+            this.inner.set(None);
             tell(this.watch, how, *this.bytes);
         }
     }
@@ -104,7 +108,7 @@ impl<B: Body, W: Watch> Watched<B, W> {
     /// Watches `inner` for `watch`.
     pub fn new(inner: B, watch: W) -> Self {
         Self {
-            inner,
+            inner: Some(inner),
             watch: Some(watch),
             bytes: 0,
         }
@@ -125,7 +129,10 @@ impl<B: Body, W: Watch> Body for Watched<B, W> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
-        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        let Some(mut inner) = this.inner.as_mut().as_pin_mut() else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(inner.as_mut().poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -134,7 +141,7 @@ impl<B: Body, W: Watch> Body for Watched<B, W> {
                         watch.data(data.remaining());
                     }
                 }
-                if this.watch.is_some() && this.inner.is_end_stream() {
+                if this.watch.is_some() && inner.is_end_stream() {
                     tell(this.watch, Ending::Complete, *this.bytes);
                 }
             }
@@ -145,11 +152,13 @@ impl<B: Body, W: Watch> Body for Watched<B, W> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
@@ -189,6 +198,36 @@ mod tests {
     ) -> Watched<Script, impl FnOnce(End)> {
         let script = script.iter().map(|next| next.map(Bytes::from)).collect();
         Watched::new(Script(script), |end| ends.borrow_mut().push(end))
+    }
+
+    /// Finds out only when it is dropped what came of it.
+    struct Late<'a>(&'a RefCell<Vec<&'static str>>);
+
+    impl Drop for Late<'_> {
+        fn drop(&mut self) {
+            self.0.borrow_mut().push("body");
+        }
+    }
+
+    impl Body for Late<'_> {
+        type Data = Bytes;
+        type Error = &'static str;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, &'static str>>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_watch_is_told_when_the_body_it_watches_is_gone() {
+        let order = RefCell::new(Vec::new());
+        drop(Watched::new(Late(&order), |_| {
+            order.borrow_mut().push("watch")
+        }));
+        assert_eq!(*order.borrow(), ["body", "watch"]);
     }
 
     #[tokio::test]

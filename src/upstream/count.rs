@@ -77,6 +77,11 @@ pub(super) fn of_stream(call: &Call, deployment: DeploymentId, passage: &Passage
         .into_iter()
         .filter_map(|field| number(call, field))
         .max();
+    // What a budget still pays for is all that was asked for.
+    let most = match (most, call.tab.most_output()) {
+        (Some(asked), Some(paid)) => Some(asked.min(paid)),
+        (asked, paid) => asked.or(paid),
+    };
     let most = most.map(|most| most.saturating_mul(number(call, Field::N).unwrap_or(1).max(1)));
     Some(Usage {
         prompt,
