@@ -79,8 +79,9 @@ fn operation(endpoint: &Endpoint, path: &str) -> Value {
     }
     operation["responses"]["422"] = error("Invalid");
     let mut parameters = Vec::new();
-    if path.contains("{key}") {
-        parameters.push(json!({"name": "key", "in": "path", "required": true,
+    let placeholder = |step: &str| Some(step.strip_prefix('{')?.strip_suffix('}')?.to_owned());
+    for name in path.split('/').filter_map(placeholder) {
+        parameters.push(json!({"name": name, "in": "path", "required": true,
             "schema": {"type": "string", "minLength": 1}}));
     }
     let fields = endpoint.input.iter().copied().flatten();

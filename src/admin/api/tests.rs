@@ -151,6 +151,25 @@ fn the_table_of_rights_is_the_documented_one() {
 }
 
 #[test]
+fn the_document_declares_what_stands_in_a_path() {
+    let document = document();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let steps = path.split('/');
+        let stands: Vec<_> = steps
+            .filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'))
+            .collect();
+        for (method, operation) in operations.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let declared: Vec<_> = parameters
+                .filter(|parameter| parameter["in"] == "path")
+                .filter_map(|parameter| parameter["name"].as_str())
+                .collect();
+            assert_eq!(declared, stands, "{method} {path}");
+        }
+    }
+}
+
+#[test]
 fn only_those_who_see_everything_reach_everything() {
     for class in Class::ALL {
         for role in ROLES {

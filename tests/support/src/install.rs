@@ -18,8 +18,9 @@ pub fn installed(below: &str, name: &str, pins: &str) -> PathBuf {
     Path::new(below).join(format!("{name}-{digest:016x}"))
 }
 
-/// Runs a program to its end; its output is in the message if it fails, and so is how to install it.
-pub async fn run(command: &mut Command, install: &str) {
+/// Runs a program to its end and returns what it said; if it fails, its output is in the message, and so
+/// is how to install it.
+pub async fn run(command: &mut Command, install: &str) -> String {
     let shown = format!("{:?}", command.as_std());
     let run = tokio::time::timeout(PATIENCE, command.kill_on_drop(true).output()).await;
     let output = run
@@ -32,6 +33,7 @@ pub async fn run(command: &mut Command, install: &str) {
         "{shown}: {}\n{out}\n{err}\nTo install what it needs: {install}",
         output.status
     );
+    out
 }
 
 /// Installs into a folder, which counts as installed only when it is whole.
