@@ -225,7 +225,7 @@ mod tests {
     fn a_watch_is_told_when_the_body_it_watches_is_gone() {
         let order = RefCell::new(Vec::new());
         drop(Watched::new(Late(&order), |_| {
-            order.borrow_mut().push("watch")
+            order.borrow_mut().push("watch");
         }));
         assert_eq!(*order.borrow(), ["body", "watch"]);
     }
