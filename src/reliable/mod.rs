@@ -7,7 +7,7 @@
 //!
 //! Nothing is retried once an answer's head is there: for streams that is when their first event is,
 //! so nothing was shown to the caller by then. A stream that breaks later is gone on with elsewhere
-//! ([`resume`]), if the file does not say otherwise.
+//! (`resume.rs`), if the file does not say otherwise.
 //!
 //! **What a call costs.** One that is answered at the first attempt costs one allocation here, for
 //! what its attempts leave behind, and sets no timer.
