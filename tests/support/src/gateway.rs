@@ -2,9 +2,11 @@
 
 use crate::process::{Exit, Process, Signal};
 use crate::{Client, soon};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -191,10 +193,18 @@ fn config_path(folder: &Path) -> PathBuf {
     folder.join("config.yaml")
 }
 
-/// An address that was free a moment ago.
+/// An address that was free a moment ago. No port is given twice: until a gateway listens on its own,
+/// the system would give it to another test as well.
 async fn free() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .expect("a free port");
-    listener.local_addr().expect("a bound socket")
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.insert(address.port()) {
+            return address;
+        }
+    }
 }
