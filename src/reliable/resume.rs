@@ -12,7 +12,8 @@ use pointsman_routes::table::{DeploymentId, Midstream, Target};
 use pointsman_routes::usd::Usd;
 
 use super::journey::Course;
-use crate::call::{Broke, Call, Field, Piece, Shown};
+use crate::call::length::Length;
+use crate::call::{Broke, Call, Piece, Shown};
 use crate::routing::tokens::BYTES_PER_TOKEN;
 use crate::spend::price::price;
 
@@ -50,7 +51,7 @@ pub(super) fn going_on(course: &Course, broke: &Broke, mode: Midstream) -> Optio
 /// anything is.
 fn pays(call: &Call, shown: &Shown, pieces: &[Piece]) -> bool {
     let said = shown.usage.completion;
-    if let Some(most) = asked_length(call) {
+    if let Some(most) = Length::asked(call.route, &call.body, &call.peek).most {
         call.tab.limit_output(most.saturating_sub(said).max(1));
     }
     let Some(held) = call.tab.held() else {
@@ -80,13 +81,4 @@ fn pays(call: &Call, shown: &Shown, pieces: &[Piece]) -> bool {
         call.tab.limit_output(paid);
     }
     true
-}
-
-/// How long an answer the caller wants at most.
-fn asked_length(call: &Call) -> Option<u64> {
-    let read = |field| {
-        let text = std::str::from_utf8(call.peek.value(&call.body, field)?).ok()?;
-        text.parse::<u64>().ok()
-    };
-    read(Field::MaxCompletionTokens).or_else(|| read(Field::MaxTokens))
 }

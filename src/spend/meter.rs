@@ -21,7 +21,8 @@ pub const BUCKETS: [f64; 36] = [
     240.0, 300.0, 600.0,
 ];
 
-/// Label sets that are kept apart; further ones are counted under `other`.
+/// Label sets whose handles are kept. When there are more, all are forgotten here and found anew in the
+/// recorder, which keeps every set there ever was.
 const MAX_SERIES: usize = 2_000;
 
 /// Counts ended calls.

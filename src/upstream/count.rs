@@ -8,8 +8,9 @@ use pointsman_routes::table::DeploymentId;
 
 use super::passage::Passage;
 use crate::call::chat::{self, Part, Tool};
+use crate::call::length::Length;
 use crate::call::tokens::{BYTES_PER_TOKEN, Tokens, Vocabulary, apart};
-use crate::call::{Answer, AnswerBody, Attempt, Call, Field, Route, Usage};
+use crate::call::{Answer, AnswerBody, Attempt, Call, Route, Usage};
 use crate::dialect;
 use crate::error::Failure;
 
@@ -72,17 +73,13 @@ pub(super) fn of_stream(call: &Call, deployment: DeploymentId, passage: &Passage
         let prompt = prompt + begun.map_or(0, |shown| PER_TURN + counted(&shown.words));
         (prompt, passage.said().tokens(counted))
     });
-    let most = [Field::MaxCompletionTokens, Field::MaxTokens];
-    let most = most
-        .into_iter()
-        .filter_map(|field| number(call, field))
-        .max();
+    let length = Length::asked(call.route, &call.body, &call.peek);
     // What a budget still pays for is all that was asked for.
-    let most = match (most, call.tab.most_output()) {
+    let most = match (length.most, call.tab.most_output()) {
         (Some(asked), Some(paid)) => Some(asked.min(paid)),
         (asked, paid) => asked.or(paid),
     };
-    let most = most.map(|most| most.saturating_mul(number(call, Field::N).unwrap_or(1).max(1)));
+    let most = most.map(|most| most.saturating_mul(length.choices));
     Some(Usage {
         prompt,
         // No provider gives more than it was asked for.
@@ -91,11 +88,6 @@ pub(super) fn of_stream(call: &Call, deployment: DeploymentId, passage: &Passage
             .max(told.completion),
         ..told
     })
-}
-
-fn number(call: &Call, field: Field) -> Option<u64> {
-    let text = std::str::from_utf8(call.peek.value(&call.body, field)?).ok()?;
-    text.parse().ok()
 }
 
 fn estimate(request: &chat::Request, count: impl Fn(&str) -> u64 + Copy) -> u64 {
