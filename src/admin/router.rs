@@ -8,8 +8,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 
 use crate::error::{Failure, RequestFault};
+use crate::ingress::answer::{self, json as respond};
 use crate::ingress::body::Body;
-use crate::ingress::openai::{self, json as respond};
 use crate::live::Live;
 use crate::routing::Router;
 
@@ -29,14 +29,14 @@ where
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let limit = MAX_BYTES as u64;
-            return openai::error(&Failure::Request(RequestFault::TooLarge { limit }));
+            return answer::error(&Failure::Request(RequestFault::TooLarge { limit }));
         }
-        Ok(Err(_)) => return openai::error(&Failure::Request(RequestFault::Body)),
-        Err(_) => return openai::error(&Failure::Request(RequestFault::Slow)),
+        Ok(Err(_)) => return answer::error(&Failure::Request(RequestFault::Body)),
+        Err(_) => return answer::error(&Failure::Request(RequestFault::Slow)),
     };
     match router.explain_body(live, &body) {
         Ok(explanation) => respond(&explanation),
-        Err(failure) => openai::error(&failure),
+        Err(failure) => answer::error(&failure),
     }
 }
 
@@ -45,7 +45,7 @@ where
 pub fn decisions(router: &Router, live: &Live, call: &str) -> Response<Body> {
     let decisions = router.explain_kept(live, call.as_bytes());
     if decisions.is_empty() {
-        return openai::error(&Failure::Request(RequestFault::Route));
+        return answer::error(&Failure::Request(RequestFault::Route));
     }
     respond(&json!({"call_id": call, "decisions": decisions}))
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::{Answer, Ask, secret, table};
+use super::{Answer, Ask, fields, secret};
 use crate::account::{Budget, Time};
 use crate::store::{Listing, Order};
 
@@ -87,7 +87,7 @@ pub(super) async fn settings(ask: Ask) -> Answer {
         .await?
         .ok_or_else(|| not_found(&id))?;
     let shown = show(&budget);
-    let fields = table::ALLOWANCE.iter().map(|field| {
+    let fields = fields::ALLOWANCE.iter().map(|field| {
         json!({
             "field_name": field.name,
             "field_type": field.kind.schema()["type"],

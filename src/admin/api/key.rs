@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::form::Form;
 use super::refusal::Refusal;
 use super::rights::Reach;
-use super::{Answer, Ask, caller, defaults, secret, table, view};
+use super::{Answer, Ask, caller, defaults, fields, secret, view};
 use crate::account::{Key, Role, Scope, Team, Time, User};
 use crate::store::{Listing, Order, Work};
 
@@ -44,7 +44,7 @@ const LIFTED: [&str; 6] = [
 /// `POST /key/generate`.
 pub(super) async fn generate(mut ask: Ask) -> Answer {
     let live = ask.office.live.load();
-    defaults::of_key(&mut ask.form, &live, table::KEY_NEW)?;
+    defaults::of_key(&mut ask.form, &live, fields::KEY_NEW)?;
     if ask.reach == Reach::Own {
         own_place(&mut ask).await?;
     }
@@ -248,7 +248,7 @@ fn fill(key: &Key, form: &Form) -> Result<Key, Refusal> {
     }
     if let Some(metadata) = form.value::<Map<String, Value>>("metadata") {
         for name in LIFTED {
-            let field = table::KEY_FIELDS.iter().find(|field| field.name == name);
+            let field = fields::KEY_FIELDS.iter().find(|field| field.name == name);
             let lifted = metadata.get(name).zip(field);
             if let Some(Ok(value)) = lifted.map(|(value, field)| field.kind.read(value)) {
                 form.preset(name, value);
@@ -398,7 +398,7 @@ pub(super) async fn bulk_update(ask: Ask) -> Answer {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for one_change in &changes {
         let mut one = Ask {
-            form: Form::of_body(one_change.to_string().as_bytes(), table::KEY_UPDATE)?,
+            form: Form::of_body(one_change.to_string().as_bytes(), fields::KEY_UPDATE)?,
             office: ask.office.clone(),
             store: ask.store.clone(),
             caller: ask.caller.clone(),

@@ -11,7 +11,9 @@ mod budget;
 mod caller;
 mod customer;
 mod defaults;
+mod endpoint;
 mod field;
+mod fields;
 mod form;
 mod key;
 mod model;
@@ -43,14 +45,15 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use self::caller::Caller;
+use self::endpoint::{Endpoint, Method};
 use self::form::Form;
 use self::refusal::Refusal;
 use self::rights::Reach;
-use self::table::{ENDPOINTS, Endpoint, Method};
+use self::table::ENDPOINTS;
 use crate::call::Principal;
 use crate::error::{Failure, RequestFault};
+use crate::ingress::answer;
 use crate::ingress::body::Body;
-use crate::ingress::openai;
 use crate::live::Handle;
 use crate::models::Models;
 use crate::store::Store;
@@ -141,11 +144,11 @@ impl Api {
         let Ok(answer) = answer;
         let (head, body) = answer.into_parts();
         if head.status == StatusCode::METHOD_NOT_ALLOWED {
-            return openai::error(&Failure::Request(RequestFault::Method("GET, POST")));
+            return answer::error(&Failure::Request(RequestFault::Method("GET, POST")));
         }
         match body.collect().await {
             Ok(body) => Response::from_parts(head, Body::whole(body.to_bytes())),
-            Err(_) => openai::error(&Failure::Internal),
+            Err(_) => answer::error(&Failure::Internal),
         }
     }
 }
@@ -173,7 +176,7 @@ pub fn open(path: &str) -> bool {
 }
 
 async fn unknown() -> axum::response::Response {
-    openai::error(&Failure::Request(RequestFault::Route))
+    answer::error(&Failure::Request(RequestFault::Route))
         .map(axum::body::Body::new)
         .into_response()
 }
@@ -186,10 +189,10 @@ impl Office {
         request: Request,
     ) -> Response<Body> {
         if endpoint.paths == ["/docs"] {
-            return openapi::page();
+            return openapi::page(&ENDPOINTS);
         }
         match self.ask(endpoint, id, request).await {
-            Ok(value) => private(openai::json(&value)),
+            Ok(value) => private(answer::json(&value)),
             Err(refusal) => private(refusal.into_response()),
         }
     }
@@ -202,7 +205,7 @@ impl Office {
     ) -> Answer {
         let path = request.uri().path().to_owned();
         if let Some(answer) = endpoint.plain {
-            return Ok(answer());
+            return Ok(answer(&ENDPOINTS));
         }
         let principal = request.extensions().get::<Arc<Principal>>().cloned();
         let store = self.store.clone().ok_or_else(Refusal::no_database)?;
@@ -301,7 +304,7 @@ pub fn rights_markdown() -> String {
 
 /// The OpenAPI document.
 pub fn document() -> Value {
-    openapi::document()
+    openapi::document(&ENDPOINTS)
 }
 
 #[cfg(test)]

@@ -5,16 +5,16 @@ use std::fmt::Write as _;
 use http::{HeaderValue, Response, header};
 use serde_json::{Map, Value, json};
 
+use super::endpoint::{Endpoint, Method};
 use super::field::{Field, Need};
 use super::rights::{Class, Reach};
-use super::table::{ENDPOINTS, Endpoint, Method};
 use crate::account::Role;
 use crate::ingress::body::Body;
 
 /// The document.
-pub(super) fn document() -> Value {
+pub(super) fn document(endpoints: &[Endpoint]) -> Value {
     let mut paths = Map::new();
-    for endpoint in ENDPOINTS.iter() {
+    for endpoint in endpoints {
         for path in endpoint.paths {
             let of_path = paths.entry((*path).to_owned()).or_insert_with(|| json!({}));
             of_path[endpoint.method.word().to_ascii_lowercase()] = operation(endpoint, path);
@@ -126,7 +126,7 @@ fn body(fields: impl Iterator<Item = &'static Field>) -> Value {
 }
 
 /// The page: the document as HTML, without scripts or anything from elsewhere.
-pub(super) fn page() -> Response<Body> {
+pub(super) fn page(endpoints: &[Endpoint]) -> Response<Body> {
     let mut html = String::from(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Pointsman admin API</title>\
          <style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
@@ -135,7 +135,7 @@ pub(super) fn page() -> Response<Body> {
          <h1>Pointsman admin API</h1><p>The same as <a href=/openapi.json>openapi.json</a>. \
          Calls carry a key: <code>Authorization: Bearer sk-…</code>.</p>",
     );
-    for endpoint in ENDPOINTS.iter() {
+    for endpoint in endpoints {
         for path in endpoint.paths {
             // Writing to a text does not fail; nothing here comes from outside.
             let _ = write!(

@@ -4,8 +4,8 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use crate::account::Down;
+use crate::ingress::answer::json as respond;
 use crate::ingress::body::Body;
-use crate::ingress::openai::json as respond;
 use crate::store::Fault;
 
 /// A refusal: a status and a body.

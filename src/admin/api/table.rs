@@ -1,252 +1,21 @@
 //! The endpoints: what they are called, who may call them, what they take.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use super::endpoint::{Endpoint, Method, Plain};
 use super::field::{Field, Kind};
+use super::fields::{
+    ALLOWANCE, CUSTOMER, CUSTOMER_FIELDS, CUSTOMERS, DAYS, KEY, KEY_LIST, KEY_NEW, KEY_ROTATE,
+    KEY_UPDATE, LIMIT, LOG, MEMBER_LIMITS, MODEL_CHANGE, NOTHING, OF_TEAM, ORGANIZATION,
+    ORGANIZATION_FIELDS, PAGES, TEAM, TEAM_FIELDS, TEAM_NEW, USER_NEW, USER_UPDATE, WHICH_MEMBER,
+    field,
+};
 use super::rights::Class;
 use super::{
-    Answer, Ask, activity, added, budget, customer, key, model, organization, spend, team, user,
-    utils,
+    activity, added, budget, customer, key, model, openapi, organization, spend, team, user, utils,
 };
-
-/// An endpoint.
-pub(super) struct Endpoint {
-    pub(super) method: Method,
-    /// Its paths; the first names it.
-    pub(super) paths: &'static [&'static str],
-    pub(super) class: Class,
-    pub(super) summary: &'static str,
-    /// The fields of its query string, for `GET`; else of its body.
-    pub(super) input: &'static [&'static [Field]],
-    pub(super) run: fn(Ask) -> Pin<Box<dyn Future<Output = Answer> + Send>>,
-    /// Answers without a caller.
-    pub(super) plain: Option<Plain>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    Get,
-    Post,
-    Patch,
-    Delete,
-}
-
-impl Method {
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-        }
-    }
-}
-
-const fn field(name: &'static str, kind: Kind) -> Field {
-    Field::new(name, kind)
-}
-
-/// What budgets and all who have one have in common.
-pub(super) const ALLOWANCE: &[Field] = &[
-    field("max_budget", Kind::Money).above(),
-    field("soft_budget", Kind::Money).above(),
-    field("budget_duration", Kind::Period).above(),
-    field("tpm_limit", Kind::Count).above(),
-    field("rpm_limit", Kind::Count).above(),
-    field("max_parallel_requests", Kind::Count).above(),
-    field("model_max_budget", Kind::ModelBudgets).above(),
-    field("model_tpm_limit", Kind::Counts).above(),
-    field("model_rpm_limit", Kind::Counts).above(),
-];
-
-/// What a key can say of itself.
-pub(super) const KEY_FIELDS: &[Field] = &[
-    field("key_alias", Kind::Text),
-    field("duration", Kind::Period).above(),
-    field("user_id", Kind::Text),
-    field("team_id", Kind::Text),
-    field("organization_id", Kind::Text),
-    field("project_id", Kind::Text).above(),
-    field("agent_id", Kind::Text).above(),
-    field("budget_id", Kind::Text).above(),
-    field("models", Kind::Words).not_null().above(),
-    field("aliases", Kind::TextMap).above(),
-    field("config", Kind::Object).above(),
-    field("spend", Kind::Money).proxy(),
-    field("metadata", Kind::Object).above(),
-    field("tags", Kind::Words).above(),
-    field("guardrails", Kind::Words).above(),
-    field("policies", Kind::Words).above(),
-    field("enforced_params", Kind::Words).above(),
-    field("permissions", Kind::Object).proxy(),
-    field("allowed_cache_controls", Kind::Words).above(),
-    field("allowed_routes", Kind::Words).above(),
-    field("key_type", Kind::KeyType).above(),
-    field("object_permission", Kind::Object).above(),
-    field("router_settings", Kind::Object).above(),
-    field("tpm_limit_type", Kind::Text).above(),
-    field("rpm_limit_type", Kind::Text).above(),
-    field("blocked", Kind::Bool).above(),
-    field("auto_rotate", Kind::Bool),
-    field("rotation_interval", Kind::Period),
-    field("send_invite_email", Kind::Bool),
-];
-
-pub(super) const KEY_NEW: &[&[Field]] = &[&[field("key", Kind::Text)], KEY_FIELDS, ALLOWANCE];
-const TEMPORARY: &[Field] = &[
-    field("temp_budget_increase", Kind::Money).above(),
-    field("temp_budget_expiry", Kind::Time).above(),
-];
-const KEY: &[Field] = &[field("key", Kind::Text).required()];
-pub(super) const KEY_UPDATE: &[&[Field]] = &[KEY, KEY_FIELDS, TEMPORARY, ALLOWANCE];
-const ROTATION: &[Field] = &[
-    field("key", Kind::Text),
-    field("new_key", Kind::Text),
-    field("grace_period", Kind::Period),
-    field("new_master_key", Kind::Text).proxy(),
-];
-const KEY_ROTATE: &[&[Field]] = &[ROTATION, KEY_FIELDS, TEMPORARY, ALLOWANCE];
-const KEY_LIST: &[Field] = &[
-    field("page", Kind::Count),
-    field("size", Kind::Count),
-    field("user_id", Kind::Text),
-    field("team_id", Kind::Text),
-    field("organization_id", Kind::Text),
-    field("key_hash", Kind::Text),
-    field("key_alias", Kind::Text),
-    field("search", Kind::Text),
-    field("return_full_object", Kind::Bool),
-    field("sort_order", Kind::Text),
-];
-
-const USER_FIELDS: &[Field] = &[
-    field("user_alias", Kind::Text),
-    field("user_role", Kind::Role).proxy(),
-    field("organization_id", Kind::Text).proxy(),
-    field("models", Kind::Words).not_null().above(),
-    field("metadata", Kind::Object).above(),
-    field("sso_user_id", Kind::Text).above(),
-    field("spend", Kind::Money).proxy(),
-];
-pub(super) const USER_NEW: &[&[Field]] = &[
-    &[
-        field("user_id", Kind::Text),
-        field("user_email", Kind::Text),
-        field("teams", Kind::Words),
-        field("team_id", Kind::Text),
-        field("organizations", Kind::Words),
-        field("auto_create_key", Kind::Bool),
-        field("send_invite_email", Kind::Bool),
-        // The rest is the key's.
-        field("key_alias", Kind::Text),
-        field("duration", Kind::Period),
-        field("aliases", Kind::TextMap),
-        field("config", Kind::Object),
-        field("permissions", Kind::Object).proxy(),
-        field("allowed_cache_controls", Kind::Words),
-        field("guardrails", Kind::Words),
-        field("blocked", Kind::Bool),
-    ],
-    USER_FIELDS,
-    ALLOWANCE,
-];
-const USER_UPDATE: &[&[Field]] = &[
-    &[
-        field("user_id", Kind::Text),
-        // The address is what a mail reaches the user by, and what sign-on knows it by.
-        field("user_email", Kind::Text).above(),
-    ],
-    USER_FIELDS,
-    ALLOWANCE,
-];
-
-const MODEL_CHANGE: &[&[Field]] = &[&[
-    field("model_name", Kind::Text),
-    field("litellm_params", Kind::Object),
-    field("model_info", Kind::Object),
-]];
-
-const TEAM_FIELDS: &[Field] = &[
-    field("team_alias", Kind::Text),
-    field("organization_id", Kind::Text).proxy(),
-    field("metadata", Kind::Object).above(),
-    field("models", Kind::Words).not_null().above(),
-    field("model_aliases", Kind::TextMap).above(),
-    field("model_spend_map", Kind::MoneyMap).above(),
-    field("tags", Kind::Words).above(),
-    field("guardrails", Kind::Words).above(),
-    field("blocked", Kind::Bool).above(),
-    field("team_member_budget", Kind::Money).above(),
-    field("team_member_budget_duration", Kind::Period).above(),
-    field("team_member_rpm_limit", Kind::Count).above(),
-    field("team_member_tpm_limit", Kind::Count).above(),
-    field("team_member_key_duration", Kind::Period).above(),
-    field("team_member_permissions", Kind::Words),
-    field("object_permission", Kind::Object).above(),
-    field("router_settings", Kind::Object).above(),
-    field("spend", Kind::Money).proxy(),
-];
-pub(super) const TEAM_NEW: &[&[Field]] = &[
-    &[
-        field("team_id", Kind::Text),
-        field("members_with_roles", Kind::Members),
-    ],
-    TEAM_FIELDS,
-    ALLOWANCE,
-];
-const TEAM: &[Field] = &[field("team_id", Kind::Text).required()];
-const OF_TEAM: &[&[Field]] = &[TEAM];
-const MEMBER_LIMITS: &[Field] = &[
-    field("max_budget_in_team", Kind::Money).above(),
-    field("budget_duration", Kind::Period).above(),
-    field("budget_id", Kind::Text).above(),
-    field("tpm_limit", Kind::Count).above(),
-    field("rpm_limit", Kind::Count).above(),
-];
-const WHICH_MEMBER: &[Field] = &[
-    field("user_id", Kind::Text),
-    field("user_email", Kind::Text),
-];
-
-const ORGANIZATION_FIELDS: &[Field] = &[
-    field("organization_alias", Kind::Text),
-    field("budget_id", Kind::Text).above(),
-    field("models", Kind::Words).not_null().above(),
-    field("metadata", Kind::Object).above(),
-    field("spend", Kind::Money).proxy(),
-];
-const ORGANIZATION: &[Field] = &[field("organization_id", Kind::Text).required()];
-
-const CUSTOMER_FIELDS: &[Field] = &[
-    field("alias", Kind::Text),
-    field("blocked", Kind::Bool),
-    field("allowed_model_region", Kind::Text),
-    field("default_model", Kind::Text),
-    field("budget_id", Kind::Text),
-];
-const CUSTOMER: &[Field] = &[field("user_id", Kind::Text).required()];
-const CUSTOMERS: &[&[Field]] = &[&[field("user_ids", Kind::Words).required()]];
-
-const PAGES: &[Field] = &[field("page", Kind::Count), field("page_size", Kind::Count)];
-const DAYS: &[Field] = &[field("start_date", Kind::Day), field("end_date", Kind::Day)];
-const LOG: &[Field] = &[
-    field("api_key", Kind::Text),
-    field("user_id", Kind::Text),
-    field("team_id", Kind::Text),
-    field("end_user", Kind::Text),
-    field("request_id", Kind::Text),
-    field("model", Kind::Text),
-    field("session_id", Kind::Text),
-    field("status_filter", Kind::Text),
-    field("min_spend", Kind::Money),
-    field("max_spend", Kind::Money),
-];
-const LIMIT: &[Field] = &[field("limit", Kind::Count)];
-const NOTHING: &[&[Field]] = &[];
 
 macro_rules! endpoints {
     ($($method:ident $($path:literal)+, $class:ident, $summary:literal, $input:expr, $run:path;)*) => {
@@ -473,21 +242,10 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
     endpoints
 });
 
-/// What an endpoint answers that tells everybody the same.
-type Plain = fn() -> Value;
-
 /// The endpoints that tell everybody the same, and need no key.
 const OPEN: [(&[&str], &str, Plain); 3] = [
-    (
-        &["/openapi.json"],
-        "This document",
-        super::openapi::document,
-    ),
-    (
-        &["/docs"],
-        "This document as a page",
-        super::openapi::document,
-    ),
+    (&["/openapi.json"], "This document", openapi::document),
+    (&["/docs"], "This document as a page", openapi::document),
     (&["/routes"], "List the paths", utils::routes),
 ];
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::caller::{DEFAULT_PERMISSIONS, MASTER};
 use super::refusal::Refusal;
 use super::rights::Reach;
-use super::{Answer, Ask, defaults, secret, table, view};
+use super::{Answer, Ask, defaults, fields, secret, view};
 use crate::account::{Key, Member, MemberRole, Membership, Organization, Scope, Team, Time, User};
 use crate::store::{Fault, Listing, Order, Work};
 
@@ -30,7 +30,7 @@ async fn held(ask: &Ask, work: &mut Work, id: &str) -> Result<Team, Refusal> {
 /// `POST /team/new`.
 pub(super) async fn new(mut ask: Ask) -> Answer {
     let live = ask.office.live.load();
-    defaults::of_team(&mut ask.form, &live, table::TEAM_NEW);
+    defaults::of_team(&mut ask.form, &live, fields::TEAM_NEW);
     if ask.reach == Reach::Own {
         let organization = ask.form.text("organization_id");
         if !ask.caller.manages_organization(organization) {

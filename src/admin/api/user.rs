@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::rights::Reach;
-use super::{Answer, Ask, defaults, key, organization, secret, table, team, view};
+use super::{Answer, Ask, defaults, fields, key, organization, secret, team, view};
 use crate::account::{Accounts, Key, MemberRole, Membership, Role, Scope, Team, Time, User};
 use crate::store::{Listing, Order};
 
@@ -37,7 +37,7 @@ pub(super) async fn new(mut ask: Ask) -> Answer {
         in_own_organization(&ask).await?;
     }
     let live = ask.office.live.load();
-    defaults::of_user(&mut ask.form, &live, table::USER_NEW);
+    defaults::of_user(&mut ask.form, &live, fields::USER_NEW);
     let mut form = ask.form.clone();
     let auto = form.flag("auto_create_key").unwrap_or(true);
     let mut teams = form.words("teams").unwrap_or_default();

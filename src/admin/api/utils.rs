@@ -3,8 +3,8 @@
 use pointsman_routes::table::{Deployment, Target};
 use serde_json::{Value, json};
 
+use super::endpoint::Endpoint;
 use super::refusal::Refusal;
-use super::table::ENDPOINTS;
 use super::{Answer, Ask};
 use crate::call::Usage;
 use crate::live::Live;
@@ -158,8 +158,8 @@ pub(super) async fn calculate(ask: Ask) -> Answer {
 }
 
 /// `GET /routes`.
-pub(super) fn routes() -> Value {
-    let routes = ENDPOINTS.iter().flat_map(|endpoint| {
+pub(super) fn routes(endpoints: &[Endpoint]) -> Value {
+    let routes = endpoints.iter().flat_map(|endpoint| {
         endpoint.paths.iter().map(|path| {
             json!({"path": path, "methods": [endpoint.method.word()], "name": endpoint.summary})
         })
