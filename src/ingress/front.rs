@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use pointsman_layers::BoxError;
 use tower::{Service, ServiceExt};
 
+use super::answer::refuse;
 use super::body::Body;
-use super::{headers, openai, read, respond};
+use super::{headers, id, read, respond};
 use crate::access::{Access, Customer};
-use crate::call::{Call, Dialect, Route, Trail};
+use crate::call::{Call, Route, Trail};
 use crate::error::{Denial, Failure};
 use crate::live::Handle;
 use crate::spend::report::Reporter;
@@ -67,7 +68,7 @@ where
     {
         let arrived = Instant::now();
         let (head, body) = request.into_parts();
-        let ids = read::call_id(&head.headers);
+        let ids = id::of_call(&head.headers);
         let live = self.live.load();
         let call = match read::read(head, body, live, route, named, ids.clone(), arrived).await {
             Ok(call) => call,
@@ -110,11 +111,4 @@ where
         let answer = self.calls.clone().oneshot(request).await;
         answer.map_err(|error| (self.reason)(call, customer.as_deref(), error.into()))
     }
-}
-
-/// The response to a failure of a request whose key was checked.
-pub(super) fn refuse(failure: &Failure, dialect: Dialect, id: &HeaderValue) -> Response<Body> {
-    let mut response = openai::error_in(dialect, failure);
-    headers::push_failure(response.headers_mut(), id, failure.side().word());
-    response
 }

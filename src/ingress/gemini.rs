@@ -7,8 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
 use pointsman_routes::table::{Mode, Target};
 use serde_json::{Value, json};
 
+use super::answer;
 use super::body::Body;
-use super::openai;
+use super::names::{may_see, names};
 use crate::call::{Dialect, Principal, Route};
 use crate::live::Live;
 
@@ -76,16 +77,16 @@ pub fn is_google(headers: &HeaderMap) -> bool {
 /// `GET /v1beta/models`: groups and aliases, as far as the caller may ask for them, and the caller's
 /// own names for models. Without a caller, all of them.
 pub fn models(live: &Live, principal: Option<&Principal>) -> Response<Body> {
-    let names = openai::names(live, principal);
+    let names = names(live, principal);
     let models: Vec<_> = names.map(|name| model(live, name)).collect();
-    openai::json(&json!({ "models": models }))
+    answer::json(&json!({ "models": models }))
 }
 
 /// `GET /v1beta/models/{model}`.
 pub fn one_model(live: &Live, principal: Option<&Principal>, asked: &str) -> Response<Body> {
-    match openai::may_see(live, principal, asked) {
-        Ok(()) => openai::json(&model(live, asked)),
-        Err(failure) => openai::error_in(Dialect::Gemini, &failure),
+    match may_see(live, principal, asked) {
+        Ok(()) => answer::json(&model(live, asked)),
+        Err(failure) => answer::error_in(Dialect::Gemini, &failure),
     }
 }
 

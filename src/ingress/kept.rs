@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 use pointsman_routes::table::{DeploymentId, Target};
 
+use super::answer::refuse;
 use super::body::Body;
-use super::front::refuse;
-use super::{headers, read};
+use super::{headers, id};
 use crate::call::{Dialect, Field, Peek, Principal, Route};
 use crate::error::{Denial, Failure, RequestFault};
 use crate::live::{Handle, Issued, Live};
@@ -85,7 +85,7 @@ impl KeptDoor {
     /// upstream request.
     pub async fn serve(&self, request: &Request<()>, kept: Kept<'_>) -> Response<Body> {
         let live = self.live.load();
-        let (id, _) = read::call_id(request.headers());
+        let (id, _) = id::of_call(request.headers());
         match self.answer(&live, request, kept).await {
             Ok((deployment, bytes)) => {
                 let mut response = Response::new(Body::whole(bytes));

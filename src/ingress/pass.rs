@@ -14,9 +14,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use pointsman_layers::BoxError;
 
+use super::answer::refuse;
 use super::body::Body;
-use super::front::refuse;
-use super::{headers, read};
+use super::{headers, id, read};
 use crate::access::pass::{Passing, Toll};
 use crate::access::{Access, address};
 use crate::call::{About, Dialect, Peek, Principal};
@@ -141,7 +141,7 @@ impl PassDoor {
     {
         let live = self.live.load();
         let (head, body) = request.into_parts();
-        let ids = read::call_id(&head.headers);
+        let ids = id::of_call(&head.headers);
         let id = ids.0.clone();
         let Some(api) = live.api(head.uri.path()) else {
             return refuse(&Failure::Request(RequestFault::Route), Dialect::OpenAi, &id);

@@ -1,9 +1,6 @@
 //! Reads a request into a [`Call`].
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::names::resolve;
 use super::{form, gemini, kept};
 use crate::access::address;
 use crate::call::{
@@ -19,16 +17,12 @@ use crate::call::{
 use crate::error::{Denial, Failure, RequestFault};
 use crate::live::Live;
 use crate::wire::form::File;
-use crate::wire::uuid;
 
 /// Longest request body, unless the file says otherwise.
 const MAX_REQUEST_BYTES: u64 = 100 << 20;
 /// How long a request body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_mins(5);
-/// Longest name of a model that is looked up.
-const MAX_MODEL_BYTES: usize = 512;
 
-const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
 const SESSION: HeaderName = HeaderName::from_static("x-litellm-session-id");
@@ -306,29 +300,6 @@ fn check_rehearsal(live: &Live, peek: &peek::Peek) -> Result<(), Failure> {
     }
 }
 
-/// What a model's name stands for.
-pub(super) fn resolve(
-    live: &Live,
-    asked: &str,
-) -> Result<pointsman_routes::table::Target, Failure> {
-    let found = (asked.len() <= MAX_MODEL_BYTES)
-        .then(|| live.table().resolve(asked))
-        .flatten();
-    found.map(|found| found.target).ok_or_else(|| {
-        let shown: String = asked.chars().take(200).collect();
-        let nearest = live
-            .table()
-            .nearest(asked, 3)
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        Failure::Request(RequestFault::UnknownModel {
-            asked: shown,
-            nearest,
-        })
-    })
-}
-
 /// An embedding model does not chat, nor the other way about.
 fn check_mode(call: &Call) -> Result<(), Failure> {
     let members = &call.live.routes().groups[usize::from(call.group().0)].members;
@@ -350,65 +321,4 @@ fn check_mode(call: &Call) -> Result<(), Failure> {
 
 fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
     Duration::try_from_secs_f64(headers.get(name)?.to_str().ok()?.parse().ok()?).ok()
-}
-
-/// The caller's id of the call if it gives a plain one, else a random UUID (RFC 9562, version 4); and
-/// the id of its row in the ledger, which is that UUID, and never the caller's word.
-pub(super) fn call_id(headers: &HeaderMap) -> (HeaderValue, u128) {
-    let row = random_uuid();
-    let given = headers.get(&CALL_ID).filter(|given| {
-        let plain =
-            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
-        let bytes = given.as_bytes();
-        !bytes.is_empty() && bytes.len() <= 128 && bytes.iter().all(plain)
-    });
-    let id = match given {
-        Some(given) => given.clone(),
-        None => HeaderValue::from_bytes(&uuid::text(row))
-            .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-    };
-    (id, row)
-}
-
-/// Half of it counts on from a random number of this process and is then mixed, half is random: the
-/// generators of two threads may come to the same numbers, but not at the same count.
-fn random_uuid() -> u128 {
-    static COUNT: LazyLock<AtomicU64> =
-        LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
-    let mut mixed = COUNT.fetch_add(1, Ordering::Relaxed);
-    // The finalizer of SplitMix64, which maps no two numbers to one.
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    let random = u128::from(mixed) << 64 | u128::from(fastrand::u64(..));
-    random & !(0xf << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_call_without_an_id_gets_a_uuid() {
-        let (id, row) = call_id(&HeaderMap::new());
-        assert_eq!(id.as_bytes(), uuid::text(row));
-        let text = id.to_str().unwrap();
-        let parts: Vec<_> = text.split('-').map(str::len).collect();
-        assert_eq!(parts, [8, 4, 4, 4, 12]);
-        assert_eq!(&text[14..15], "4");
-        assert!(matches!(&text[19..20], "8" | "9" | "a" | "b"));
-        assert_ne!(row, call_id(&HeaderMap::new()).1);
-    }
-
-    #[test]
-    fn a_callers_id_is_kept_if_it_is_plain() {
-        let mut headers = HeaderMap::new();
-        headers.insert(&CALL_ID, HeaderValue::from_static("my-id_1"));
-        let (id, row) = call_id(&headers);
-        assert_eq!(id, "my-id_1");
-        // Twice the same word is two requests.
-        assert_ne!(call_id(&headers).1, row);
-        headers.insert(&CALL_ID, HeaderValue::from_static("a b"));
-        assert_ne!(call_id(&headers).0, "a b");
-    }
 }

@@ -11,8 +11,8 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::Service;
 
+use super::answer::refuse;
 use super::body::Body;
-use super::front::refuse;
 use super::headers;
 use crate::call::{AnswerBody, AnswerEnd, Call, Lost, Piece, Reached, Trail};
 use crate::error::Failure;
