@@ -223,3 +223,74 @@ async fn all_deployments_of_a_provider_share_its_budget() {
     let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!(wait <= 86_400, "{wait}");
 }
+
+#[tokio::test]
+async fn tags_of_keys_and_teams_choose_deployments() {
+    let rest = "router_settings: {enable_tag_filtering: true}\n";
+    let entries = [
+        ("chat", "openai/red", ", tags: [red]"),
+        ("chat", "openai/blue", ", tags: [blue]"),
+    ];
+    let scene = scene(&entries, rest).await;
+    let team = json!({"team_id": "blues", "tags": ["blue"]});
+    assert_eq!(scene.client.post("/team/new", &team).await.status, 200);
+    for (members, expected) in [
+        (json!({"team_id": "blues"}), "blue"),
+        (json!({"tags": ["red"]}), "red"),
+    ] {
+        let made = scene.client.post("/key/generate", &members).await.json();
+        let key = scene.gateway.client().key(made["key"].as_str().unwrap());
+        for _ in 0..5 {
+            let mut body = saying("hi");
+            body["model"] = json!("chat");
+            let answer = key.post(CHAT, &body).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            assert_eq!(at(&answer), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_says_its_answer_only_where_the_keys_metadata_let_it() {
+    let scene = scene(&[("chat", "openai/real", "")], "").await;
+    let lets = json!({"allow_client_mock_response": true});
+    let team = json!({"team_id": "testers", "metadata": lets});
+    assert_eq!(scene.client.post("/team/new", &team).await.status, 200);
+    let mut body = saying("hi");
+    body["model"] = json!("chat");
+    body["mock_response"] = json!("so it is");
+    for (members, mocked) in [
+        (json!({"metadata": lets}), true),
+        (json!({"team_id": "testers"}), true),
+        (
+            json!({"metadata": {"allow_client_mock_response": "yes"}}),
+            false,
+        ),
+        (json!({}), false),
+    ] {
+        let made = scene.client.post("/key/generate", &members).await.json();
+        let key = scene.gateway.client().key(made["key"].as_str().unwrap());
+        let before = scene.upstream.seen().len();
+        let answer = key.post(CHAT, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let said = &answer.json()["choices"][0]["message"]["content"];
+        assert_eq!(said == "so it is", mocked, "{members}: {said}");
+        let seen = scene.upstream.seen();
+        assert_eq!(seen.len() == before, mocked, "{members}");
+        if let Some(asked) = seen.get(before) {
+            assert!(asked.json().get("mock_response").is_none());
+        }
+    }
+    let made = scene
+        .client
+        .post("/key/generate", &json!({"metadata": lets}))
+        .await;
+    let key = scene
+        .gateway
+        .client()
+        .key(made.json()["key"].as_str().unwrap());
+    body["mock_response"] = json!("litellm.RateLimitError");
+    assert_eq!(key.post(CHAT, &body).await.status, 429);
+    body["mock_response"] = json!(7);
+    assert_eq!(key.post(CHAT, &body).await.status, 400);
+}

@@ -900,6 +900,18 @@ pub enum Mock {
     Error(Text),
 }
 
+impl Mock {
+    /// What a text stands for: an error if it is the name of one of LiteLLM's.
+    #[must_use]
+    pub fn read(text: Text) -> Self {
+        if text.starts_with("litellm.") {
+            Self::Error(text)
+        } else {
+            Self::Text(text)
+        }
+    }
+}
+
 /// A setting that has no field of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Carried {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use pointsman_routes::table::Target;
+use pointsman_routes::table::{Mock, Target};
 use serde_json::Value;
 
 use super::peek::{Class, Field, Peek, peek};
@@ -38,6 +38,8 @@ pub struct Controls {
     pub tell_errors: bool,
     /// A failure that is acted out.
     pub rehearsal: Option<Rehearsal>,
+    /// `mock_response`: what is answered without asking anybody.
+    pub mock: Option<Mock>,
 }
 
 /// Where a call may go on.
@@ -56,15 +58,19 @@ impl Controls {
     /// members and allocates nothing.
     ///
     /// Refuses what is not of the form that it should be, a model that there is not, and more
-    /// fallbacks than sixteen; a count that is too high is lowered.
+    /// fallbacks than sixteen; a count that is too high is lowered. A mocked answer counts only if
+    /// the caller `may_mock`.
     pub fn read(
         live: &Live,
         asked: &str,
         body: &[u8],
         peek: &Peek,
         header: Option<&HeaderValue>,
+        may_mock: bool,
     ) -> Result<Option<Box<Self>>, Failure> {
-        if header.is_none() && !peek.members().any(|(field, _)| is_ours(field)) {
+        let mocks = |field| may_mock && field == Field::MockResponse;
+        let mut members = peek.members();
+        if header.is_none() && !members.any(|(field, _)| is_ours(field) || mocks(field)) {
             return Ok(None);
         }
         let reader = Reader {
@@ -88,6 +94,7 @@ impl Controls {
             tell_errors: reader.switch(Field::IncludeFallbackErrors)?
                 && live.routes().general.expose_fallback_errors,
             rehearsal: reader.rehearsal()?,
+            mock: if may_mock { reader.mock()? } else { None },
         };
         Ok(Some(Box::new(controls)))
     }
@@ -157,6 +164,17 @@ impl Reader<'_> {
             }
         }
         Ok(found)
+    }
+
+    fn mock(&self) -> Result<Option<Mock>, Failure> {
+        let field = Field::MockResponse;
+        match self.peek.value(self.body, field) {
+            None | Some(b"null") => Ok(None),
+            Some(_) => match self.peek.text(self.body, field) {
+                Some(text) => Ok(Some(Mock::read(text.into_owned().into()))),
+                None => Err(wrong(field.name(), "a string")),
+            },
+        }
     }
 
     /// A list of names and objects, or LiteLLM's other forms: lists by the name of the group that
@@ -319,7 +337,7 @@ mod tests {
     fn read(members: &str) -> Result<Option<Box<Controls>>, Failure> {
         let body = format!(r#"{{"model":"a","messages":[]{members}}}"#);
         let call = call(FILE, Route::Chat, &body);
-        Controls::read(&call.live, "a", &call.body, &call.peek, None)
+        Controls::read(&call.live, "a", &call.body, &call.peek, None, false)
     }
 
     fn names(members: &str) -> Vec<String> {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::means::Means;
 use super::models::Models;
 use crate::account::{Bearer, Role};
@@ -26,6 +28,8 @@ pub struct Principal {
 
 /// What metrics and logs call the master key.
 const MASTER: &str = "litellm_proxy_master_key";
+/// The member of a key's or a team's metadata that lets its requests be mocked.
+const MAY_MOCK: &str = "allow_client_mock_response";
 
 impl Principal {
     /// The holder of the master key.
@@ -95,6 +99,26 @@ impl Principal {
         let of_team = bearer.and_then(|bearer| Some(&bearer.team.as_ref()?.model_aliases));
         let all = of_key.into_iter().chain(of_team);
         all.flat_map(|aliases| aliases.keys().map(String::as_str))
+    }
+
+    /// The tags of its key and of its team.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        let bearer = self.bearer.as_deref();
+        let of_key = bearer.map(|bearer| &bearer.key.tags);
+        let of_team = bearer.and_then(|bearer| Some(&bearer.team.as_ref()?.tags));
+        let all = of_key.into_iter().chain(of_team);
+        all.flat_map(|tags| tags.iter().map(String::as_str))
+    }
+
+    /// Whether its requests may say what is answered to them (`mock_response`): the metadata of its key
+    /// or of its team say so.
+    pub fn may_mock(&self) -> bool {
+        let Some(bearer) = self.bearer.as_deref() else {
+            return false;
+        };
+        let of_team = bearer.team.as_ref().map(|team| &team.metadata);
+        let mut all = [Some(&bearer.key.metadata), of_team].into_iter().flatten();
+        all.any(|metadata| metadata.get(MAY_MOCK) == Some(&Value::Bool(true)))
     }
 
     /// The id of its team.

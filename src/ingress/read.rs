@@ -103,7 +103,7 @@ where
     let stream_timeout = seconds(&head.headers, &STREAM_TIMEOUT)
         .or_else(|| peek.seconds(&body, Field::StreamTimeout));
     let retries = head.headers.get(&NUM_RETRIES);
-    let controls = Controls::read(&live, &asked, &body, &peek, retries)?;
+    let controls = Controls::read(&live, &asked, &body, &peek, retries, principal.may_mock())?;
     let ceiling = live.routes().settings.request_timeout;
     let ip = address::of(&head.extensions, &head.headers, &live);
     let own = live.end_user_header();

@@ -134,7 +134,8 @@ fn file(deployments: &[(&str, &str)], more: &str) -> String {
 async fn ask(file: &str, members: &str, script: &Script) -> Result<Reached<Never>, Box<Lost>> {
     let body = format!(r#"{{"model":"a","messages":[]{members}}}"#);
     let mut call = make(file, Route::Chat, &body);
-    let controls = crate::call::Controls::read(&call.live, "a", &call.body, &call.peek, None);
+    let controls =
+        crate::call::Controls::read(&call.live, "a", &call.body, &call.peek, None, false);
     call.controls = controls.unwrap();
     let router = Router::seeded(7);
     let script = script.clone();

@@ -368,6 +368,8 @@ impl Labels {
             }
             labels.agent = hints.agent.as_ref().and_then(text);
         }
+        let of_caller = call.who.into_iter().flat_map(Principal::tags);
+        labels.tags.extend(of_caller.map(str::to_owned));
         Some(labels)
     }
 

@@ -120,7 +120,9 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
     if call.route.counts() && !counts {
         return count::answer(attempt);
     }
-    if let Some(mock) = &deployment.mock {
+    let asked = call.controls.as_ref();
+    let asked = asked.and_then(|controls| controls.mock.as_ref());
+    if let Some(mock) = asked.or(deployment.mock.as_ref()) {
         return mock::answer(attempt, mock);
     }
     let endpoint = call.live.endpoint(attempt.deployment);

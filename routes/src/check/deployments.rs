@@ -388,12 +388,10 @@ fn canonical(node: &Node, name: &str, digest: &mut Sha256) {
 
 fn mock(params: &Node) -> Option<Mock> {
     let node = params.get("mock_response")?;
-    Some(if !node.is_scalar() {
-        Mock::Text(text(node.to_json()))
-    } else if node.text.starts_with("litellm.") {
-        Mock::Error(text(&*node.text))
+    Some(if node.is_scalar() {
+        Mock::read(text(&*node.text))
     } else {
-        Mock::Text(text(&*node.text))
+        Mock::Text(text(node.to_json()))
     })
 }
 
