@@ -4,10 +4,13 @@
 //! vocabulary exceeds, but no more than the model's window; and as many tokens of answer as the
 //! caller or the model allows, for each choice; at the dearest prices of whoever may answer, fallbacks
 //! among them. A budget that cannot pay that, but can pay the prompt and a shorter answer, is reserved
-//! as a whole, and the answer is cut to what it pays. So a budget is exceeded only
+//! as a whole, and the answer is cut to what it pays. Where neither the caller nor the catalog bounds
+//! the answer, whatever is left is reserved as a whole, as LiteLLM does, and the answer is cut to no
+//! less than [`LAST_OUTPUT`] tokens. So a budget is exceeded only
 //!
 //! - by an answer without `max_tokens` of a model whose maximum is not known: by what is beyond
-//!   [`UNKNOWN_OUTPUT`] tokens;
+//!   [`UNKNOWN_OUTPUT`] tokens, and by the last such request that is let in: by its prompt and
+//!   [`LAST_OUTPUT`] tokens;
 //! - where the answer was cut, by what the prompt has more tokens than were counted or, for models
 //!   whose vocabulary is not published, than one for [`COUNTED_BYTES_PER_TOKEN`] bytes;
 //! - by a provider that does not keep to `max_tokens`.
@@ -33,6 +36,8 @@ use crate::routing::tokens::{Tokens, Vocabulary, apart};
 
 /// Tokens of an answer that neither the caller nor the model bounds; LiteLLM's.
 pub const UNKNOWN_OUTPUT: u64 = 16_384;
+/// Tokens of such an answer where its budget is nearly spent.
+pub const LAST_OUTPUT: u64 = 256;
 /// Bytes of a token, where a budget is nearly spent and the model's vocabulary is not published.
 pub const COUNTED_BYTES_PER_TOKEN: u64 = 3;
 /// The shortest answer that is worth asking for.
@@ -63,6 +68,8 @@ struct Worst {
     output: u64,
     choices: u64,
     images: u64,
+    /// Whether the caller or the model bounds the answer.
+    bounded: bool,
     ceiling: Ceiling,
 }
 
@@ -74,6 +81,7 @@ impl Worst {
             output: own.output_tokens.unwrap_or(UNKNOWN_OUTPUT),
             choices: 1,
             images: 0,
+            bounded: true,
             ceiling: own,
         };
         let mut asked = Length::asked(call.route, &call.body, &call.peek);
@@ -93,6 +101,7 @@ impl Worst {
                 None => most,
             };
         }
+        worst.bounded = asked.most.or(worst.ceiling.output_tokens).is_some();
         worst.choices = asked.choices;
         if call.route == Route::Images {
             worst.images = asked.choices;
@@ -103,6 +112,7 @@ impl Worst {
         worst.prompt = worst.prompt.min(worst.ceiling.window.unwrap_or(u64::MAX));
         if !call.route.speaks() {
             worst.output = 0;
+            worst.bounded = true;
         }
         worst
     }
@@ -234,7 +244,13 @@ fn reserve(call: &Call, ledger: &MemoryLedger, budgets: &[Budget]) -> Usd {
         }
         return cost;
     }
-    match worst.affordable(room, counted(call, worst.prompt)) {
+    let affordable = worst.affordable(room, counted(call, worst.prompt));
+    if !worst.bounded && room > Usd::ZERO {
+        let output = affordable.unwrap_or(0).max(LAST_OUTPUT);
+        call.tab.limit_output(output.min(worst.output));
+        return room;
+    }
+    match affordable {
         // It cannot pay; what would be needed is told.
         None => cost,
         // No prompt is counted nearer than by its bytes where there is more to pay than it.

@@ -33,7 +33,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use self::books::Books;
 use self::cache::Cache;
-pub use self::charge::{COUNTED_BYTES_PER_TOKEN, Settled, UNKNOWN_OUTPUT};
+pub use self::charge::{COUNTED_BYTES_PER_TOKEN, LAST_OUTPUT, Settled, UNKNOWN_OUTPUT};
 pub use self::demand::Used;
 pub use self::keys::{Keys, Looking};
 use crate::account::{Accounts, Asked, Change, Down, EndUser, SpendRow};

@@ -35,6 +35,8 @@ const FILE: &str = "model_list:\n\
     - {model_name: safe, litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY, \
        input_cost_per_token: 1e-6, output_cost_per_token: 1e-5}, \
        model_info: {max_output_tokens: 1000, max_input_tokens: 100000}}\n\
+    - {model_name: odd, litellm_params: {model: openai/odd, api_key: os.environ/KEY, \
+       input_cost_per_token: 1e-3, output_cost_per_token: 1e-5}}\n\
     router_settings: {fallbacks: [{safe: [dear]}]}\n";
 
 /// Accounts in memory.
@@ -389,6 +391,26 @@ async fn an_answer_is_cut_to_what_the_budget_pays() {
     // What is left pays a few more words, and then none.
     while scene.answers("cheap", "").await {}
     assert!(scene.spent().await <= usd("0.002"));
+}
+
+#[tokio::test]
+async fn what_is_left_lets_one_answer_of_unknown_length_in() {
+    let scene = Scene::new(json!({"max_budget": 0.000_001}));
+    let bounded = scene.call("odd", r#","max_tokens":5"#).await;
+    assert!(scene.ask(&bounded).await.is_err());
+    let call = scene.call("odd", "").await;
+    let first = scene.ask(&call).await.unwrap();
+    assert_eq!(call.tab.most_output(), Some(LAST_OUTPUT));
+    // Nothing is left until the first one is settled, and nothing is left then.
+    let second = scene.call("odd", "").await;
+    let text = scene.refused(&second).await.to_string();
+    assert!(
+        text.ends_with("Current cost: 1e-06, Max budget: 1e-06"),
+        "{text}"
+    );
+    first.into_body().collect().await.unwrap();
+    assert!(!scene.answers("odd", "").await);
+    assert_eq!(scene.spent().await, usd("0.01056"));
 }
 
 #[tokio::test]

@@ -216,6 +216,7 @@ mod tests {
         for (upstream, status, class) in [
             (400, 400, "BadRequestError"),
             (401, 401, "AuthenticationError"),
+            (402, 402, "PaymentRequiredError"),
             (404, 404, "NotFoundError"),
             (429, 429, "RateLimitError"),
             (500, 500, "InternalServerError"),

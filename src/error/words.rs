@@ -15,6 +15,7 @@ pub(super) fn whole_seconds(wait: Option<Duration>) -> u64 {
 pub(super) fn class_of(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "AuthenticationError",
+        402 => "PaymentRequiredError",
         403 => "PermissionDeniedError",
         404 => "NotFoundError",
         408 => "Timeout",

@@ -15,7 +15,7 @@ pub enum Class {
     Conflict,
     /// 429.
     RateLimit,
-    /// 401 and 403.
+    /// 401, 402 and 403: the account is not let in, or has nothing left to pay with.
     Authentication,
     /// 404.
     NotFound,
@@ -53,7 +53,7 @@ impl Class {
     /// The class of a status that is no success.
     pub const fn of_status(status: u16) -> Self {
         match status {
-            401 | 403 => Self::Authentication,
+            401..=403 => Self::Authentication,
             404 => Self::NotFound,
             408 => Self::Timeout,
             409 => Self::Conflict,

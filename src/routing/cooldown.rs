@@ -3,7 +3,7 @@
 //! | what came | what it does |
 //! |---|---|
 //! | 429 | cools at once, unless its group has nobody else |
-//! | 401, 403, 404 | cools at once: asking again changes nothing |
+//! | 401, 402, 403, 404 | cools at once: asking again changes nothing |
 //! | 408, 5xx, no connection, no answer in time, malformed, cut | cools when most of the minute failed |
 //! | other 4xx | never: the caller's fault |
 //!
