@@ -413,6 +413,65 @@ async fn a_vendor_gets_a_parameter_under_the_name_that_it_knows() {
 }
 
 #[tokio::test]
+async fn a_provider_of_the_files_own_is_spoken_to_as_the_file_says() {
+    let upstream = Upstream::start().await;
+    let config = format!(
+        "model_list:
+- model_name: chat
+  litellm_params:
+    model: acme/talker-1
+    extra_headers: {{x-request-id: 'unit-${{TENANT}}'}}
+- model_name: house
+  litellm_params:
+    model: openai/talker-2
+    api_base: {0}
+    extra_headers: {{authorization: 'Bearer ${{TEST_UPSTREAM_KEY}}'}}
+    param_mappings: {{seed: random_seed}}
+general_settings: {{master_key: os.environ/TEST_MASTER_KEY}}
+litellm_settings:
+  custom_provider_map:
+  - provider: acme
+    base_url: {0}
+    api_key_env: TEST_UPSTREAM_KEY
+    param_mappings: {{max_completion_tokens: max_tokens}}
+    stream_options: false
+",
+        upstream.url("/v1")
+    );
+    let setup = gateway!().env("TENANT", "7");
+    let scene = Scene::between(upstream, setup, &config).await;
+    let mut body = saying("hi");
+    body["max_completion_tokens"] = 9.into();
+    body["seed"] = 3.into();
+    assert_eq!(scene.client.post(CHAT, &body).await.status, 200);
+    body["model"] = "house".into();
+    assert_eq!(scene.client.post(CHAT, &body).await.status, 200);
+    let seen = scene.upstream.seen();
+    let (acme, house) = (seen[0].json(), seen[1].json());
+    assert_eq!(seen[0].header("x-request-id"), Some("unit-7"));
+    assert_eq!(
+        (&acme["model"], &acme["max_tokens"]),
+        (&json!("talker-1"), &json!(9))
+    );
+    assert_eq!(
+        (&acme["seed"], &acme["max_completion_tokens"]),
+        (&json!(3), &Value::Null)
+    );
+    assert_eq!(
+        (&house["random_seed"], &house["seed"]),
+        (&json!(3), &Value::Null)
+    );
+    // The fake's strictness knows only OpenAI's names.
+    assert!(
+        scene
+            .upstream
+            .take_violations()
+            .iter()
+            .all(|fault| fault.contains("random_seed"))
+    );
+}
+
+#[tokio::test]
 async fn parameters_of_the_file_fill_in_what_the_client_left_out() {
     let scene = Scene::with_params(gateway!(), "temperature: 0.25\nmax_tokens: 64").await;
     let mut body = saying("hi");

@@ -35,6 +35,7 @@ pub(crate) fn name_is_secret(name: &str) -> bool {
     if name.ends_with("credential_name")
         || name.ends_with("_header_name")
         || name == "credential_list"
+        || name == "api_key_env"
     {
         return false;
     }

@@ -67,13 +67,7 @@ impl Value {
         match self {
             Self::Plain(text) => Ok(text.to_string()),
             Self::Env(name) => get(name, lookup),
-            Self::Template(pieces) => pieces
-                .iter()
-                .map(|piece| match piece {
-                    Piece::Plain(text) => Ok(text.to_string()),
-                    Piece::Env(name) => get(name, lookup),
-                })
-                .collect(),
+            Self::Template(pieces) => put_in(pieces, lookup),
         }
     }
 
@@ -102,6 +96,7 @@ impl Secret {
     ) -> Result<String, MissingVariable> {
         match self {
             Self::Env(name) => get(name, lookup),
+            Self::Template(pieces) => put_in(pieces, lookup),
             Self::Literal(id) => {
                 let missing = || MissingVariable {
                     name: format!("(clear text no. {})", id.0),
@@ -111,6 +106,17 @@ impl Secret {
             }
         }
     }
+}
+
+fn put_in(
+    pieces: &[Piece],
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, MissingVariable> {
+    let texts = pieces.iter().map(|piece| match piece {
+        Piece::Plain(text) => Ok(text.to_string()),
+        Piece::Env(name) => get(name, lookup),
+    });
+    texts.collect()
 }
 
 impl Credential {

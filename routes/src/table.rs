@@ -66,6 +66,8 @@ pub enum Piece {
 pub enum Secret {
     /// In this environment variable.
     Env(Text),
+    /// In these environment variables, with text around them: `Token ${NAME}`.
+    Template(List<Piece>),
     /// In the file, in clear; only a table loaded at run time has it, beside it.
     Literal(LiteralId),
 }
@@ -390,6 +392,8 @@ pub enum Protocol {
     Voyage,
     /// Jina embeddings and rerank.
     Jina,
+    /// One that the program registers which the gateway is part of, under the provider's name.
+    Custom,
     /// One that the gateway knows by name but does not speak.
     Other,
 }

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use pointsman_routes::table::{Auth, Credential, Deployment, Protocol, Provider, Routes, Value};
 
-use super::BindFault;
 use super::aws;
 use super::environment::{Environment, fault};
 use super::google;
+use super::{BindFault, Registered};
 use crate::wire::json;
 use crate::wire::route::Route;
 
@@ -99,7 +99,6 @@ impl Endpoint {
         let provider = &*deployment.provider;
         let path = |key: &str| path_of(deployment, key);
         let served = deployment.mock.is_some() || is_spoken(provider.protocol);
-
         let written = |value: &Option<Value>, key: &str, faults: &mut Vec<BindFault>| {
             value
                 .as_ref()
@@ -334,6 +333,21 @@ impl Address {
     }
 }
 
+/// The fault of a deployment whose provider nobody has registered.
+pub(super) fn unregistered(deployment: &Deployment, registered: &Registered) -> Option<BindFault> {
+    let provider = &*deployment.provider;
+    let custom = provider.protocol == Protocol::Custom && deployment.mock.is_none();
+    let missing = custom && !registered.has(&provider.name);
+    missing.then(|| {
+        let what = format!(
+            "the provider `{}` has a `custom_handler`, which the program that the gateway is part of \
+             registers, and this one has not: see docs/custom-providers.md",
+            provider.name
+        );
+        fault(&path_of(deployment, "model"), &what)
+    })
+}
+
 /// Whether this build speaks a protocol.
 const fn is_spoken(protocol: Protocol) -> bool {
     matches!(
@@ -348,6 +362,7 @@ const fn is_spoken(protocol: Protocol) -> bool {
             | Protocol::Ollama
             | Protocol::Voyage
             | Protocol::Jina
+            | Protocol::Custom
     )
 }
 

@@ -57,9 +57,27 @@ pub struct Live {
     admission: Admission,
     jwt: Option<JwtRules>,
     wildcards: OnceLock<Vec<Known>>,
+    registered: Registered,
     origin: String,
     since: Instant,
     generation: u64,
+}
+
+/// The names of the providers that a program has registered beside the catalog's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registered(Arc<[String]>);
+
+impl Registered {
+    /// Whether there is one of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|known| known == name)
+    }
+}
+
+impl<S: Into<String>> FromIterator<S> for Registered {
+    fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
+        Self(names.into_iter().map(Into::into).collect())
+    }
 }
 
 /// Counts the tables that were bound.
@@ -90,6 +108,18 @@ impl Live {
         env: &dyn Fn(&str) -> Option<String>,
         origin: String,
     ) -> Result<Self, Vec<BindFault>> {
+        Self::bind_for(&Registered::default(), table, literals, env, origin)
+    }
+
+    /// The same in a program that has registered providers of its own, by these names. A deployment
+    /// of a provider with a protocol of its own that is not among them is a fault.
+    pub fn bind_for(
+        registered: &Registered,
+        table: Table,
+        literals: &Literals,
+        env: &dyn Fn(&str) -> Option<String>,
+        origin: String,
+    ) -> Result<Self, Vec<BindFault>> {
         let mut faults = Vec::new();
         let routes = table.routes();
         let environment = Environment::new(routes, literals, env, &mut faults);
@@ -110,6 +140,8 @@ impl Live {
             .iter()
             .map(|deployment| Endpoint::bind(routes, deployment, &environment, &mut faults))
             .collect();
+        let deployments = routes.deployments.iter();
+        faults.extend(deployments.filter_map(|one| endpoint::unregistered(one, registered)));
         let apis = api::bind(routes, &environment, &mut faults);
         if faults.is_empty() {
             let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
@@ -128,6 +160,7 @@ impl Live {
                 admission,
                 jwt,
                 wildcards: OnceLock::new(),
+                registered: registered.clone(),
                 origin,
                 since: Instant::now(),
                 generation,
@@ -244,6 +277,11 @@ impl Live {
     /// The file's own header for the end user.
     pub fn end_user_header(&self) -> Option<&HeaderName> {
         self.rules.end_user_header.as_ref()
+    }
+
+    /// The providers that the program has registered.
+    pub fn registered(&self) -> &Registered {
+        &self.registered
     }
 
     /// The file that it comes from.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pointsman_routes::diagnostic::{Diagnostic, Severity};
 use pointsman_routes::{Literals, More, Outcome, Table};
 
-use super::Live;
+use super::{Live, Registered};
 
 /// Where the table comes from.
 #[derive(Clone, Debug)]
@@ -31,6 +31,15 @@ impl Source {
     /// Reads and binds the table, with more of it from elsewhere, to the process's environment.
     /// Diagnostics go to the log; on an error, the reasons come back.
     pub fn read(&self, more: Option<More<'_>>) -> Result<Read, Vec<String>> {
+        self.read_for(&Registered::default(), more)
+    }
+
+    /// The same in a program that has registered providers of its own.
+    pub fn read_for(
+        &self,
+        registered: &Registered,
+        more: Option<More<'_>>,
+    ) -> Result<Read, Vec<String>> {
         let (table, literals, origin, files) = match self {
             Self::Compiled if more.is_some() => {
                 let why =
@@ -59,7 +68,7 @@ impl Source {
             }
         };
         let env = |name: &str| std::env::var(name).ok();
-        match Live::bind(table, &literals, &env, origin) {
+        match Live::bind_for(registered, table, &literals, &env, origin) {
             Ok(live) => Ok(Read { live, files }),
             Err(faults) => Err(faults.iter().map(ToString::to_string).collect()),
         }

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, MutexGuard, broadcast};
 pub use self::model::Model;
 use crate::account::{Accounts, Change, Time};
 use crate::live::source::{Read, Source};
-use crate::live::{Handle, Live};
+use crate::live::{Handle, Live, Registered};
 use crate::store::{Seal, Store, StoredModel};
 
 /// What diagnostics call the database.
@@ -140,7 +140,9 @@ impl Models {
     async fn put_in_force(&self, kept: &mut Kept) -> bool {
         let source = self.0.source.clone();
         let models = kept.models.clone();
-        let compiled = tokio::task::spawn_blocking(move || compile_most(&source, &models)).await;
+        let known = self.0.live.load().registered().clone();
+        let compiled =
+            tokio::task::spawn_blocking(move || compile_most(&source, &known, &models)).await;
         match compiled {
             Ok(Ok(read)) => {
                 kept.files = read.files;
@@ -173,7 +175,8 @@ impl Turn<'_> {
     pub async fn compile(&self, stored: &[Model]) -> Result<Read, Vec<String>> {
         let source = self.models.0.source.clone();
         let models = stored.to_vec();
-        let compiled = tokio::task::spawn_blocking(move || compile(&source, &models)).await;
+        let known = self.models.0.live.load().registered().clone();
+        let compiled = tokio::task::spawn_blocking(move || compile(&source, &known, &models)).await;
         compiled.unwrap_or_else(|_| Err(vec!["the table could not be made".to_owned()]))
     }
 
@@ -206,30 +209,35 @@ pub fn open(live: &Live, stored: &[StoredModel]) -> Vec<Model> {
     opened.collect()
 }
 
-fn compile(source: &Source, models: &[Model]) -> Result<Read, Vec<String>> {
+fn compile(source: &Source, known: &Registered, models: &[Model]) -> Result<Read, Vec<String>> {
     if models.is_empty() {
-        return source.read(None);
+        return source.read_for(known, None);
     }
     let text = model::file_of(models);
-    source.read(Some(More {
+    let more = More {
         name: NAME,
         text: &text,
-    }))
+    };
+    source.read_for(known, Some(more))
 }
 
 /// Compiles the file with all the models that the compiler takes.
-fn compile_most(source: &Source, models: &[Model]) -> Result<Read, Vec<String>> {
-    match compile(source, models) {
+fn compile_most(
+    source: &Source,
+    known: &Registered,
+    models: &[Model],
+) -> Result<Read, Vec<String>> {
+    match compile(source, known, models) {
         Ok(read) => return Ok(read),
         Err(reasons) if models.is_empty() => return Err(reasons),
         Err(_) => {}
     }
     // Either the file is wrong, or some models are: the file alone tells.
-    let mut read = compile(source, &[])?;
+    let mut read = compile(source, known, &[])?;
     let mut good = Vec::with_capacity(models.len());
     for model in models {
         good.push(model.clone());
-        match compile(source, &good) {
+        match compile(source, known, &good) {
             Ok(more) => read = more,
             Err(reasons) => {
                 good.pop();

@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 use super::client::Pieces;
 use super::params::Rules;
 use super::protocol::{Ask, Protocol, Task, Unfit, Written};
-use super::{AGENT, fault, gemini, openai, protocol_of, resume};
+use super::providers::Providers;
+use super::{AGENT, fault, gemini, openai, resume};
 use crate::call::{Attempt, Call, Dialect, Route, chat};
 use crate::dialect::{self, vectors};
 use crate::error::{Failure, NoDeployment, UpstreamKind};
@@ -22,20 +23,20 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How an answer is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Way {
+pub(super) enum Way<'p> {
     /// As it is: the caller speaks OpenAI's dialect, too.
     Same,
     /// As it is but for ids: the caller speaks OpenAI's responses, and the provider has them.
     Responses,
     /// As it is: the caller speaks Anthropic's dialect, too. Errors are read by the protocol.
-    Messages(&'static dyn Protocol),
+    Messages(&'p dyn Protocol),
     /// As it is: the caller speaks Gemini's dialect, too. Errors are read by the protocol.
-    Contents(&'static dyn Protocol),
+    Contents(&'p dyn Protocol),
     /// By its protocol.
-    Other(&'static dyn Protocol),
+    Other(&'p dyn Protocol),
 }
 
-impl Way {
+impl Way<'_> {
     /// As one reads who goes on with a stream of another deployment: never as it is, or the caller
     /// would see where one ends and the other begins.
     pub(super) fn going_on(self) -> Self {
@@ -50,17 +51,21 @@ impl Way {
 
 /// What goes to a provider.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Exchange<'p> {
     /// All of it but what shows whose it is.
     pub(super) request: Request<Pieces>,
     /// How the answer is read.
-    pub(super) way: Way,
+    pub(super) way: Way<'p>,
     /// Parameters that the provider does not get.
     pub(super) dropped: Vec<Cow<'static, str>>,
 }
 
 /// Makes the exchange of an attempt for `model`, the provider's name of the model.
-pub(super) fn prepare(attempt: &Attempt, model: &str) -> Result<Exchange, Failure> {
+pub(super) fn prepare<'p>(
+    attempt: &Attempt,
+    model: &str,
+    providers: &'p Providers,
+) -> Result<Exchange<'p>, Failure> {
     let deployment = attempt.call.live.deployment(attempt.deployment);
     let Some(call) = resume::prepared(&attempt.call, deployment) else {
         return Err(Failure::Internal);
@@ -69,19 +74,24 @@ pub(super) fn prepare(attempt: &Attempt, model: &str) -> Result<Exchange, Failur
     let call = &attempt.call;
     let rules = Rules::of(call, deployment);
     let Some((stripped, mut dropped)) = rules.strip(call) else {
-        return build(attempt, model, &rules);
+        return build(attempt, model, &rules, providers);
     };
     let attempt = Attempt {
         call: Arc::new(stripped),
         ..*attempt
     };
-    let mut exchange = build(&attempt, model, &rules)?;
+    let mut exchange = build(&attempt, model, &rules, providers)?;
     dropped.append(&mut exchange.dropped);
     exchange.dropped = dropped;
     Ok(exchange)
 }
 
-fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, Failure> {
+fn build<'p>(
+    attempt: &Attempt,
+    model: &str,
+    rules: &Rules<'_>,
+    providers: &'p Providers,
+) -> Result<Exchange<'p>, Failure> {
     let call = &attempt.call;
     let deployment = call.live.deployment(attempt.deployment);
     let endpoint = call.live.endpoint(attempt.deployment);
@@ -114,7 +124,8 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
             dropped: Vec::new(),
         });
     }
-    let protocol = protocol_of(spoken).ok_or_else(|| unserved(call, deployment))?;
+    let protocol = providers.protocol_of(&deployment.provider);
+    let protocol = protocol.ok_or_else(|| unserved(call, deployment))?;
     let task = task(call).ok_or_else(|| unserved(call, deployment))?;
     let ask = ask(attempt, model, task, rules);
     let contents = call.route.dialect() == Dialect::Gemini;
@@ -177,11 +188,11 @@ fn build(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange, 
 
 /// The exchange of a call in Gemini's dialect with a provider that speaks it; `None` if the provider
 /// has no such request.
-fn as_it_is(
+fn as_it_is<'p>(
     attempt: &Attempt,
-    protocol: &'static dyn Protocol,
+    protocol: &'p dyn Protocol,
     ask: &Ask<'_>,
-) -> Result<Option<Exchange>, Failure> {
+) -> Result<Option<Exchange<'p>>, Failure> {
     let call = &attempt.call;
     let deployment = ask.deployment;
     let mut dropped = Vec::new();
@@ -221,8 +232,8 @@ fn as_it_is(
 }
 
 /// Whether the provider itself counts the tokens of a prompt.
-pub(super) fn counts(deployment: &table::Deployment) -> bool {
-    let protocol = protocol_of(deployment.provider.protocol);
+pub(super) fn counts(deployment: &table::Deployment, providers: &Providers) -> bool {
+    let protocol = providers.protocol_of(&deployment.provider);
     protocol.is_some_and(|protocol| {
         protocol
             .path(Task::CountTokens, &deployment.model)

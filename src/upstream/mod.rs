@@ -25,6 +25,7 @@ mod params;
 pub mod pass;
 pub mod passage;
 pub mod protocol;
+pub mod providers;
 pub mod purpose;
 pub mod relay;
 mod resume;
@@ -41,13 +42,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use pointsman_routes::table;
+use pointsman_routes::table::DeploymentId;
 use tower::Service;
 
 pub use self::client::{Client, Reply};
 use self::exchange::{Exchange, Way};
 use self::passage::Passage;
 use self::protocol::{Ask, Broken, Decoder, Protocol, Task, Told, Unreadable};
+pub use self::providers::Providers;
 pub use self::relay::Relay;
 use crate::call::{Answer, AnswerBody, Attempt, Route, Usage};
 pub use crate::call::{StreamEnd, StreamOutcome};
@@ -64,32 +66,28 @@ const MAX_RESPONSE_BYTES: u64 = 256 << 20;
 /// Longest error body that is read.
 const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// The translation of a protocol; `None` for those that this build does not speak.
-fn protocol_of(protocol: table::Protocol) -> Option<&'static dyn Protocol> {
-    match protocol {
-        table::Protocol::Anthropic => Some(&anthropic::Anthropic),
-        table::Protocol::Bedrock => Some(&bedrock::Bedrock),
-        table::Protocol::Gemini => Some(&gemini::Gemini),
-        table::Protocol::Cohere => Some(&cohere::Cohere),
-        table::Protocol::Ollama => Some(&ollama::Ollama),
-        table::Protocol::OpenAi | table::Protocol::Azure => Some(&openai::chat::OpenAi),
-        table::Protocol::VertexAi => Some(&vertex::Vertex),
-        table::Protocol::Voyage => Some(&voyage::Voyage),
-        table::Protocol::Jina => Some(&jina::Jina),
-        table::Protocol::Other => None,
-    }
-}
-
 /// The service that asks a deployment. Dropping its future ends the upstream request.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     client: Client,
+    providers: Providers,
 }
 
 impl Upstream {
     /// Sends through this client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            providers: Providers::new(),
+        }
+    }
+
+    /// With providers of the program's own: those that the table in force was
+    /// [bound](Providers::bind) with.
+    #[must_use]
+    pub fn speaking(mut self, providers: Providers) -> Self {
+        self.providers = providers;
+        self
     }
 
     /// What it sends through.
@@ -108,15 +106,16 @@ impl Service<Attempt> for Upstream {
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let client = self.client.clone();
-        Box::pin(async move { ask(&client, &attempt).await })
+        let own = self.clone();
+        Box::pin(async move { ask(&own, &attempt).await })
     }
 }
 
-async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failure> {
+async fn ask(upstream: &Upstream, attempt: &Attempt) -> Result<Answer<Relay>, Failure> {
+    let Upstream { client, providers } = upstream;
     let call = &attempt.call;
     let deployment = call.live.deployment(attempt.deployment);
-    let counts = deployment.mock.is_none() && exchange::counts(deployment);
+    let counts = deployment.mock.is_none() && exchange::counts(deployment, providers);
     if call.route.counts() && !counts {
         return count::answer(attempt);
     }
@@ -131,7 +130,7 @@ async fn ask(client: &Client, attempt: &Attempt) -> Result<Answer<Relay>, Failur
         mut request,
         way,
         dropped,
-    } = exchange::prepare(attempt, &model)?;
+    } = exchange::prepare(attempt, &model, providers)?;
     let way = match call.resumed {
         None => way,
         Some(_) => way.going_on(),
@@ -169,7 +168,7 @@ async fn answer(
     client: &Client,
     attempt: &Attempt,
     request: http::Request<client::Pieces>,
-    (way, model): (Way, &str),
+    (way, model): (Way<'_>, &str),
 ) -> Result<Answer<Relay>, Failure> {
     let call = &attempt.call;
     let sent = Instant::now();
@@ -255,7 +254,7 @@ fn whole<S>(
     attempt: &Attempt,
     headers: &HeaderMap,
     bytes: bytes::Bytes,
-    (way, model): (Way, &str),
+    (way, model): (Way<'_>, &str),
 ) -> Result<AnswerBody<S>, Failure> {
     let call = &attempt.call;
     let coding = headers.get(header::CONTENT_ENCODING);
@@ -345,7 +344,7 @@ async fn collect(body: Reply, limit: usize) -> Result<bytes::Bytes, UpstreamKind
 /// An answer whose status is no success; its body, as far as it comes, says why.
 async fn refused(
     attempt: &Attempt,
-    way: Way,
+    way: Way<'_>,
     head: &http::response::Parts,
     body: Reply,
 ) -> Failure {
@@ -378,7 +377,7 @@ async fn refused(
 }
 
 /// A success without events: an error told with status 200, or nothing that can be read.
-async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static str) -> Failure {
+async fn told_instead(attempt: &Attempt, way: Way<'_>, body: Reply, what: &'static str) -> Failure {
     let bytes = collect(body, MAX_ERROR_BYTES).await.unwrap_or_default();
     let told = match (way, openai::response::told_as_success(&bytes)) {
         (Way::Same | Way::Responses, told) => told,
@@ -397,7 +396,7 @@ async fn told_instead(attempt: &Attempt, way: Way, body: Reply, what: &'static s
 }
 
 /// Says what a head promises if it promises no events.
-fn not_a_stream(headers: &HeaderMap, way: Way) -> Option<&'static str> {
+fn not_a_stream(headers: &HeaderMap, way: Way<'_>) -> Option<&'static str> {
     let wanted = match way {
         Way::Same | Way::Responses | Way::Messages(_) | Way::Contents(_) => "text/event-stream",
         Way::Other(protocol) => protocol.stream_type(),
@@ -431,11 +430,7 @@ fn is_html(headers: &HeaderMap) -> bool {
 }
 
 /// What it means that an answer could not be read to its end.
-pub(crate) fn broken_off(
-    call: &crate::call::Call,
-    id: table::DeploymentId,
-    broken: Broken,
-) -> Failure {
+pub(crate) fn broken_off(call: &crate::call::Call, id: DeploymentId, broken: Broken) -> Failure {
     match broken {
         Broken::TooLong => fault_of(call, id, UpstreamKind::TooLarge, ""),
         Broken::Malformed(what) => fault_of(call, id, UpstreamKind::Malformed, &what),
@@ -447,7 +442,7 @@ pub(crate) fn broken_off(
 /// A failure in the provider's words, with this status unless it tells another.
 fn told_failure(
     call: &crate::call::Call,
-    id: table::DeploymentId,
+    id: DeploymentId,
     told: Told,
     status: StatusCode,
     retry_after: Option<HeaderValue>,
@@ -478,7 +473,7 @@ pub(crate) fn fault(attempt: &Attempt, kind: UpstreamKind, message: &str) -> Fai
 /// As [`fault`], for those who hold no attempt.
 pub(crate) fn fault_of(
     call: &crate::call::Call,
-    id: table::DeploymentId,
+    id: DeploymentId,
     kind: UpstreamKind,
     message: &str,
 ) -> Failure {
@@ -488,7 +483,7 @@ pub(crate) fn fault_of(
 /// As [`fault`], for those who have no call.
 fn fault_at(
     live: &Live,
-    id: table::DeploymentId,
+    id: DeploymentId,
     group: &str,
     kind: UpstreamKind,
     message: &str,

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use super::models;
+use super::providers;
 use super::read::{Reader, flag, text, texts, textual};
 use super::router;
 use crate::catalog::{self, Model};
@@ -31,10 +32,10 @@ pub(super) struct Read {
 
 /// Whether a provider sells a model of this name: it has a provider's prefix, or the catalog
 /// knows it.
-pub(super) fn is_provider_model(name: &str) -> bool {
+pub(super) fn is_provider_model(name: &str, reader: &Reader<'_>) -> bool {
     if name
         .split_once('/')
-        .is_some_and(|(prefix, _)| catalog::provider(prefix).is_some())
+        .is_some_and(|(prefix, _)| reader.provider(prefix).is_some())
     {
         return true;
     }
@@ -69,7 +70,9 @@ pub(super) fn read(
         .and_then(|model| answerer(params, model, model_mark, mock.is_some(), reader));
     // Without a provider there is no deployment, but the rest of the entry is checked all the same.
     let complete = answerer.is_some();
-    let (provider, model) = answerer.unwrap_or((catalog::known("openai"), String::new()));
+    let (provider, model) =
+        answerer.unwrap_or((Cow::Borrowed(catalog::known("openai")), String::new()));
+    let provider = providers::renaming(provider, params, reader);
     let litellm_model = litellm_model.unwrap_or_default();
     let (id, id_mark) = id(entry, params, info, reader);
 
@@ -78,7 +81,7 @@ pub(super) fn read(
         group,
         litellm_model: text(litellm_model),
         model: text(model),
-        provider: Cow::Borrowed(provider),
+        provider,
         api_base: reader
             .value(params, "api_base")
             .or_else(|| reader.value(params, "base_url")),
@@ -207,10 +210,10 @@ fn answerer(
     mark: Mark,
     mocked: bool,
     reader: &mut Reader<'_>,
-) -> Option<(&'static Provider, String)> {
+) -> Option<(Cow<'static, Provider>, String)> {
     if let Some(custom) = params.get("custom_llm_provider") {
         let name = reader.plain_of(custom, "custom_llm_provider")?;
-        let Some(provider) = catalog::provider(&name) else {
+        let Some(provider) = reader.provider(&name) else {
             unknown_provider(&name, custom.mark, reader);
             return None;
         };
@@ -218,7 +221,7 @@ fn answerer(
         return Some((provider, bare.to_owned()));
     }
     if let Some((prefix, rest)) = written.split_once('/')
-        && let Some(provider) = catalog::provider(prefix)
+        && let Some(provider) = reader.provider(prefix)
     {
         if rest.is_empty() {
             reader.findings.error(
@@ -231,11 +234,10 @@ fn answerer(
         return Some((provider, rest.to_owned()));
     }
     if let Some(provider) = catalog::infer(written) {
-        return Some((provider, written.to_owned()));
+        return Some((Cow::Borrowed(provider), written.to_owned()));
     }
-    let openai = catalog::provider("openai")?;
     if mocked {
-        return Some((openai, written.to_owned()));
+        return Some((Cow::Borrowed(catalog::known("openai")), written.to_owned()));
     }
     if let Some((prefix, _)) = written.split_once('/') {
         unknown_provider(prefix, mark, reader);
@@ -273,14 +275,18 @@ fn short(name: &str) -> String {
 }
 
 fn unknown_provider(name: &str, mark: Mark, reader: &mut Reader<'_>) {
-    let near = reader.findings.nearest(
-        name,
-        catalog::providers().map(|provider| &*provider.name),
-        3,
-    );
+    let own: Vec<Text> = reader
+        .providers
+        .iter()
+        .map(|own| own.name.clone())
+        .collect();
+    let known = catalog::providers().map(|provider| &*provider.name);
+    let known = known.chain(own.iter().map(|own| &**own));
+    let near = reader.findings.nearest(name, known, 3);
     let near: Vec<String> = near.into_iter().map(mask::quoted).collect();
     let help = if near.is_empty() {
-        "for a server that speaks OpenAI's dialect write `openai/MODEL` and its `api_base`"
+        "for a server that speaks OpenAI's dialect write `openai/MODEL` and its `api_base`, or name \
+         a provider of your own under `litellm_settings.custom_provider_map`"
             .to_owned()
     } else {
         format!("did you mean {}?", near.join(" or "))
@@ -295,7 +301,10 @@ fn unknown_provider(name: &str, mark: Mark, reader: &mut Reader<'_>) {
 /// A provider without an address of its own needs one from the file or the environment.
 fn needs_base(deployment: &Deployment, params: &Node, mark: Mark, reader: &mut Reader<'_>) {
     let provider = &deployment.provider;
-    let open = matches!(provider.protocol, Protocol::OpenAi | Protocol::Azure);
+    let open = matches!(
+        provider.protocol,
+        Protocol::OpenAi | Protocol::Azure | Protocol::Custom
+    );
     if open
         && deployment.mock.is_none()
         && deployment.api_base.is_none()
@@ -405,12 +414,7 @@ fn headers(params: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Credential)> {
             {
                 continue;
             }
-            let fine = !entry.name.is_empty()
-                && entry
-                    .name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b));
-            if !fine {
+            if !is_header_name(&entry.name) {
                 reader.findings.error(
                     entry.mark,
                     format!(
@@ -435,6 +439,12 @@ fn headers(params: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Credential)> {
         }
     }
     headers
+}
+
+/// Whether a header may be called so.
+pub(super) fn is_header_name(name: &str) -> bool {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_token)
 }
 
 /// Request fields of the file, as JSON text: those of the table, and those that nobody knows.

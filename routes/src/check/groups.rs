@@ -318,7 +318,7 @@ fn reference(
     if &*model.text == own
         || !names.contains(&*model.text)
         || params.get("custom_llm_provider").is_some()
-        || deployments::is_provider_model(&model.text)
+        || deployments::is_provider_model(&model.text, reader)
     {
         return None;
     }

@@ -15,6 +15,7 @@ mod lints;
 mod models;
 mod names;
 mod pass_through;
+mod providers;
 mod read;
 mod router;
 mod rules;
@@ -37,7 +38,9 @@ pub(crate) fn check(root: &Node, findings: &mut Findings) -> (Routes, Literals) 
     let mut reader = Reader {
         findings,
         literals: Literals::default(),
+        providers: Vec::new(),
     };
+    reader.providers = providers::read(root, &mut reader);
     let fragment = root.get("model_list").is_none();
     let settings = settings::read(root, &mut reader);
     let mut routing = router::read(root, &mut reader);

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::catalog;
 use crate::literal::Literals;
 use crate::locate::Findings;
 use crate::mask;
-use crate::table::{Credential, List, Secret, Setting, Text, Value, Window};
+use crate::table::{Credential, List, Piece, Provider, Secret, Setting, Text, Value, Window};
 use crate::usd::Usd;
 use crate::yaml::scalar;
 use crate::yaml::{Content, Mark, Node};
@@ -18,9 +19,18 @@ const LONGEST: f64 = 100.0 * 366.0 * 86_400.0;
 pub(super) struct Reader<'f> {
     pub(super) findings: &'f mut Findings,
     pub(super) literals: Literals,
+    /// The providers of the file's own.
+    pub(super) providers: Vec<Provider>,
 }
 
 impl Reader<'_> {
+    /// The provider of this name: the file's own, or the catalog's.
+    pub(super) fn provider(&self, name: &str) -> Option<Cow<'static, Provider>> {
+        let own = self.providers.iter().find(|own| own.name == name);
+        own.map(|own| Cow::Owned(own.clone()))
+            .or_else(|| catalog::provider(name).map(Cow::Borrowed))
+    }
+
     /// Text that must be known when the table is made.
     pub(super) fn plain(&mut self, map: &Node, name: &str) -> Option<String> {
         let node = map.get(name).filter(|node| textual(node))?;
@@ -101,6 +111,10 @@ impl Reader<'_> {
                 if !harmless(&text) {
                     self.in_clear(node.mark, name);
                 }
+            }
+            // `Token ${NAME}`: what stands before it is no secret.
+            Ok(Value::Template(pieces)) if is_scheme(&pieces) => {
+                return Some(Secret::Template(pieces));
             }
             Ok(Value::Template(_)) => {}
             Err(bad) => {
@@ -328,6 +342,15 @@ pub(super) fn textual(node: &Node) -> bool {
         node.content,
         Content::Text | Content::Int(_) | Content::Float(_)
     )
+}
+
+/// Whether it is one word, a space and one variable.
+fn is_scheme(pieces: &[Piece]) -> bool {
+    let [Piece::Plain(scheme), Piece::Env(_)] = pieces else {
+        return false;
+    };
+    let word = scheme.strip_suffix(' ').unwrap_or_default();
+    !word.is_empty() && word.len() <= 16 && word.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 pub(super) fn text(text: impl Into<String>) -> Text {

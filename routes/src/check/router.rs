@@ -201,7 +201,7 @@ fn budgets(main: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Budget)> {
     let mut found: Vec<(Text, Budget)> = Vec::new();
     let entries = main.get("provider_budget_config").map(Node::entries);
     for entry in entries.unwrap_or_default() {
-        if catalog::provider(&entry.name).is_none() {
+        if reader.provider(&entry.name).is_none() {
             let known = catalog::providers().map(|provider| &*provider.name);
             let near = reader.findings.nearest(&entry.name, known, 1);
             reader.findings.error(

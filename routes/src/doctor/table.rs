@@ -126,6 +126,7 @@ fn key(one: &Deployment, is_set: &dyn Fn(&str) -> bool) -> String {
     match &one.api_key {
         Some(Secret::Env(name)) if is_set(name) => format!("key in {name}"),
         Some(Secret::Env(name)) => format!("LACKS its key: {name} is not set"),
+        Some(Secret::Template(_)) => "key put together from the environment".to_owned(),
         Some(Secret::Literal(_)) => "key in the file".to_owned(),
         None => {
             let names = &one.provider.key_env;

@@ -181,14 +181,14 @@ enums! {
     Target { ; Group, Deployment }
     Value { ; Plain, Env, Template }
     Piece { ; Plain, Env }
-    Secret { ; Env, Literal }
+    Secret { ; Env, Template, Literal }
     Credential { ; Plain, Secret }
     Auth { Bearer, Protocol; Header }
     Window { ; Seconds, Months }
     Mock { ; Text, Error }
     Setting { Null; Bool, Int, Float, Text, Secret, List, Map }
     Protocol {
-        OpenAi, Azure, Anthropic, Gemini, VertexAi, Bedrock, Cohere, Ollama, Voyage, Jina, Other;
+        OpenAi, Azure, Anthropic, Gemini, VertexAi, Bedrock, Cohere, Ollama, Voyage, Jina, Custom, Other;
     }
     Priced { Unknown, Catalog, Config, Metadata, Mock; }
     Mode {

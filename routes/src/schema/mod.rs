@@ -190,6 +190,7 @@ sections! {
     Backoff "router_settings.backoff" "Waits between tries that grow.";
     Queue "router_settings.queue" "Requests that wait for room at a deployment.";
     Settings "litellm_settings" "Settings of calls, caches, callbacks and budgets.";
+    CustomProvider "litellm_settings.custom_provider_map[]" "A provider of one's own, by whose name models begin.";
     CacheParams "litellm_settings.cache_params" "Where answers are kept.";
     General "general_settings" "Settings of the server.";
     PassThrough "general_settings.pass_through_endpoints[]" "A path whose requests are passed on as they are.";

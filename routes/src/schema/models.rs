@@ -110,6 +110,9 @@ pub(super) const ROWS: &[Line] = &[
     field(Params, &["organization"], Text, Honoured, "Organisation, for OpenAI.", "A2-05"),
     field(Params, &["extra_headers", "headers"], Map, Honoured, "Headers added to each request.",
         "A2-09"),
+    field(Params, &["param_mappings"], Map, Differs("LiteLLM knows it of its own providers only"),
+        "Request fields that a server of OpenAI's dialect calls otherwise: ours, and its own.",
+        "A7-06"),
     field(Params, &["litellm_credential_name"], Text, Honoured,
         "Takes the credentials of this name in `credential_list`.", "A2-17"),
     field(Params, &["mock_response"], Any, Honoured,
@@ -208,7 +211,7 @@ pub(super) const ROWS: &[Line] = &[
         "index_name", "embedding_model"], Any, "Options of a feature that is not there yet.",
         "A7-05"),
     rejected(Params, &["custom_handler", "custom_provider"],
-        "put the provider behind an OpenAI-compatible address and name it in `api_base`",
+        "name the provider under `litellm_settings.custom_provider_map`",
         "A Python class that calls the provider.", "A5-06"),
     // What is known of it.
     field(Info, &["id"], Text, Honoured,

@@ -1,9 +1,9 @@
 //! Keys of `litellm_settings`.
 
 use super::Kind::{
-    Any, Bool, Count, Dollars, List, Number, Seconds, Secret, Sections, Text, Words,
+    Any, Bool, Count, Dollars, List, Map, Number, Seconds, Secret, Sections, Text, Words,
 };
-use super::Section::{CacheParams, Guardrail, Settings};
+use super::Section::{CacheParams, CustomProvider, Guardrail, Settings};
 use super::Verdict::{Better, Differs, Honoured, Later};
 use super::{Kind, Line, carried, field, ignored, kept, rejected};
 
@@ -126,9 +126,28 @@ pub(super) const ROWS: &[Line] = &[
         "disable_hf_tokenizer_download", "disable_token_counter", "suppress_debug_info",
         "telemetry", "model_cost_map_url", "safe_memory_mode"], "there is no Python to tune",
         "Tuning of LiteLLM's own Python.", "A3-20"),
-    rejected(Settings, &["custom_provider_map", "post_call_rules", "pre_call_rules"],
-        "put the code behind an address: an OpenAI-compatible provider, or a guardrail service",
+    rejected(Settings, &["post_call_rules", "pre_call_rules"],
+        "put the code behind an address: a guardrail service",
         "Python code that runs inside the gateway.", "A5-06"),
+    field(Settings, &["custom_provider_map"], Sections(CustomProvider),
+        Better("a provider that speaks OpenAI's dialect needs no code"),
+        "Providers of one's own.", "A7-06"),
+    field(CustomProvider, &["provider"], Text, Honoured,
+        "Its name: models are called `NAME/model`.", "A7-06"),
+    field(CustomProvider, &["custom_handler"], Text,
+        Differs("the code is Rust: the program that the gateway is part of registers it under the provider's name; what is written here is for the reader"),
+        "Says that it has a protocol of its own.", "A7-06"),
+    field(CustomProvider, &["base_url"], Text, Honoured,
+        "Where it stands, where an entry has no `api_base`.", "A7-06"),
+    field(CustomProvider, &["api_key_env", "api_base_env"], Words, Honoured,
+        "Variables that may hold its key or its address, where an entry has none.", "A7-06"),
+    field(CustomProvider, &["api_key_header_name"], Text, Honoured,
+        "The header that shows the bare key; `Authorization: Bearer` unless given.", "A7-06"),
+    field(CustomProvider, &["param_mappings"], Map, Honoured,
+        "Request fields that it calls otherwise: ours, and its own.", "A7-06"),
+    field(CustomProvider, &["stream_options", "responses"], Bool, Honoured,
+        "Whether it takes `stream_options` (it does unless said), and whether it has `/responses` (it has not).",
+        "A7-06"),
     field(Settings, &["log_level"], Text, Differs("LiteLLM ignores it"), "Level of the log.",
         "A3-21"),
     field(Settings, &["log_to_file"], Bool, Differs("LiteLLM ignores it"),

@@ -186,6 +186,7 @@ mod tests {
 
     use crate::call::Route;
     use crate::call::example::attempt;
+    use crate::upstream::Providers;
     use crate::upstream::authority;
     use crate::upstream::client::Pieces;
     use crate::upstream::exchange::prepare;
@@ -194,7 +195,9 @@ mod tests {
         let attempt = attempt(config, Route::Chat, body);
         let endpoint = attempt.call.live.endpoint(attempt.deployment);
         let model = attempt.call.model_of(attempt.deployment);
-        let mut request = prepare(&attempt, &model).unwrap().request;
+        let mut request = prepare(&attempt, &model, &Providers::new())
+            .unwrap()
+            .request;
         waited(authority::show(&mut request, endpoint)).unwrap();
         let (head, body) = request.into_parts();
         let bytes = read(body);
@@ -239,7 +242,12 @@ mod tests {
             let name = http::HeaderName::from_static("anthropic-version");
             let call = std::sync::Arc::get_mut(&mut attempt.call).unwrap();
             call.passed = vec![(name, http::HeaderValue::from_static(version))];
-            read(prepare(&attempt, "claude-x").unwrap().request.into_body())
+            read(
+                prepare(&attempt, "claude-x", &Providers::new())
+                    .unwrap()
+                    .request
+                    .into_body(),
+            )
         };
         let has = |sent: Vec<u8>, name| String::from_utf8(sent).unwrap().contains(name);
         assert!(has(sent("2023-06-01"), "temperature"));

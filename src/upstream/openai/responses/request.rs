@@ -198,6 +198,7 @@ mod tests {
     use crate::call::Route;
     use crate::call::example::{attempt, call};
     use crate::live::Owner;
+    use crate::upstream::Providers;
     use crate::upstream::exchange::prepare;
 
     const CONFIG: &str = "model_list:
@@ -209,7 +210,10 @@ mod tests {
     fn sent(config: &str, body: &str) -> (String, String) {
         let attempt = attempt(config, Route::Responses, body);
         let model = attempt.call.model_of(attempt.deployment);
-        let (head, body) = prepare(&attempt, &model).unwrap().request.into_parts();
+        let (head, body) = prepare(&attempt, &model, &Providers::new())
+            .unwrap()
+            .request
+            .into_parts();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
@@ -255,7 +259,8 @@ mod tests {
         }
         let body = format!(r#"{{"model":"other","previous_response_id":"{id}","input":"b"}}"#);
         let attempt = attempt(CONFIG, Route::Responses, &body);
-        let refused = prepare(&attempt, "grok-4").unwrap_err();
+        let given = &Providers::new();
+        let refused = prepare(&attempt, "grok-4", given).unwrap_err();
         assert_eq!(refused.status(), 400);
         assert_eq!(refused.param(), Some("previous_response_id"));
     }
