@@ -307,7 +307,7 @@ async fn gemini__images() {
     );
     let refused = scene
         .client
-        .post(CHAT, &shows("http://pictures.test/cat.png"))
+        .post(CHAT, &shows("http://127.0.0.1:1/cat.png"))
         .await;
     assert_eq!(refused.status, 400, "{}", refused.text());
     assert_eq!(refused.json()["error"]["param"], "messages");

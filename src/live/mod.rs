@@ -9,6 +9,7 @@ pub mod aws;
 mod ceiling;
 mod endpoint;
 mod environment;
+mod fetching;
 pub mod google;
 mod issued;
 mod jwt;
@@ -34,6 +35,7 @@ pub use self::api::Api;
 pub use self::ceiling::Ceiling;
 pub use self::endpoint::{Authority, Endpoint, Names};
 use self::environment::Environment;
+pub use self::fetching::Fetching;
 pub use self::issued::{Ids, Issued, Owner};
 pub use self::jwt::{JwtClaims, JwtRules, MappedRole, RoleMapping};
 pub use self::master::MasterKey;
@@ -55,6 +57,7 @@ pub struct Live {
     ceilings: Box<[Ceiling]>,
     rules: Rules,
     admission: Admission,
+    fetching: Fetching,
     jwt: Option<JwtRules>,
     wildcards: OnceLock<Vec<Known>>,
     registered: Registered,
@@ -134,6 +137,7 @@ impl Live {
         let ceilings = ceiling::of_groups(routes);
         let rules = Rules::of(routes, &mut faults);
         let admission = Admission::of(routes, &mut faults);
+        let fetching = Fetching::of(routes, &environment, &mut faults);
         let jwt = JwtRules::of(routes, &environment, &mut faults);
         let endpoints = routes
             .deployments
@@ -158,6 +162,7 @@ impl Live {
                 ceilings,
                 rules,
                 admission,
+                fetching,
                 jwt,
                 wildcards: OnceLock::new(),
                 registered: registered.clone(),
@@ -267,6 +272,11 @@ impl Live {
     /// Which addresses may come in.
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// How images are fetched that callers name by address.
+    pub fn fetching(&self) -> &Fetching {
+        &self.fetching
     }
 
     /// How tokens of an identity provider are read, if they are taken.

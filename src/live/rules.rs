@@ -237,9 +237,10 @@ impl Admission {
     }
 }
 
-struct Read<'a> {
-    routes: &'a Routes,
-    faults: &'a mut Vec<BindFault>,
+/// Reads settings that have no field of their own.
+pub(super) struct Read<'a> {
+    pub(super) routes: &'a Routes,
+    pub(super) faults: &'a mut Vec<BindFault>,
 }
 
 impl<'a> Read<'a> {
@@ -281,7 +282,7 @@ impl<'a> Read<'a> {
         T::default()
     }
 
-    fn parsed<T: std::str::FromStr>(&mut self, path: &str) -> Option<T> {
+    pub(super) fn parsed<T: std::str::FromStr>(&mut self, path: &str) -> Option<T> {
         let text = self.text(path)?;
         let parsed = text.parse().ok();
         if parsed.is_none() {

@@ -9,6 +9,7 @@ use pointsman_routes::table;
 use smallvec::SmallVec;
 
 use super::client::Pieces;
+use super::fetch::{self, Fetched};
 use super::params::Rules;
 use super::protocol::{Ask, Protocol, Task, Unfit, Written};
 use super::providers::Providers;
@@ -60,27 +61,42 @@ pub(super) struct Exchange<'p> {
     pub(super) dropped: Vec<Cow<'static, str>>,
 }
 
+/// Why there is no exchange yet.
+#[derive(Debug)]
+pub(super) enum NotYet {
+    /// There is none.
+    Failure(Failure),
+    /// The provider must be given the bytes of what stands at these addresses.
+    Wants(Vec<String>),
+}
+
+impl From<Failure> for NotYet {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
 /// Makes the exchange of an attempt for `model`, the provider's name of the model.
 pub(super) fn prepare<'p>(
     attempt: &Attempt,
     model: &str,
-    providers: &'p Providers,
-) -> Result<Exchange<'p>, Failure> {
+    given: (&'p Providers, &Fetched),
+) -> Result<Exchange<'p>, NotYet> {
     let deployment = attempt.call.live.deployment(attempt.deployment);
     let Some(call) = resume::prepared(&attempt.call, deployment) else {
-        return Err(Failure::Internal);
+        return Err(Failure::Internal.into());
     };
     let attempt = &Attempt { call, ..*attempt };
     let call = &attempt.call;
     let rules = Rules::of(call, deployment);
     let Some((stripped, mut dropped)) = rules.strip(call) else {
-        return build(attempt, model, &rules, providers);
+        return build(attempt, model, &rules, given);
     };
     let attempt = Attempt {
         call: Arc::new(stripped),
         ..*attempt
     };
-    let mut exchange = build(&attempt, model, &rules, providers)?;
+    let mut exchange = build(&attempt, model, &rules, given)?;
     dropped.append(&mut exchange.dropped);
     exchange.dropped = dropped;
     Ok(exchange)
@@ -90,8 +106,8 @@ fn build<'p>(
     attempt: &Attempt,
     model: &str,
     rules: &Rules<'_>,
-    providers: &'p Providers,
-) -> Result<Exchange<'p>, Failure> {
+    (providers, fetched): (&'p Providers, &Fetched),
+) -> Result<Exchange<'p>, NotYet> {
     let call = &attempt.call;
     let deployment = call.live.deployment(attempt.deployment);
     let endpoint = call.live.endpoint(attempt.deployment);
@@ -163,7 +179,15 @@ fn build<'p>(
     }
     let written = match task {
         Task::Chat | Task::Stream | Task::CountTokens => {
-            protocol.write_chat(&ask, &affordable(call, conversation(call, deployment)?))
+            let mut chat = affordable(call, conversation(call, deployment)?);
+            let wanted = fetch::wanted(protocol, &ask, &chat);
+            if !fetched.has(&wanted) {
+                return Err(NotYet::Wants(wanted));
+            }
+            if !wanted.is_empty() {
+                fetched.put_into(Arc::make_mut(&mut chat));
+            }
+            protocol.write_chat(&ask, &chat)
         }
         Task::Embed => protocol.write_embed(&ask, &vectors::read_embed(call, deployment)?),
         Task::Rerank => protocol.write_rerank(&ask, &vectors::read_rerank(call, deployment)?),
@@ -351,7 +375,7 @@ fn unserved(call: &Call, deployment: &table::Deployment) -> Failure {
 }
 
 /// A request that the protocol cannot say.
-fn refused(attempt: &Attempt, unfit: Unfit) -> Failure {
+pub(super) fn refused(attempt: &Attempt, unfit: Unfit) -> Failure {
     let Unfit {
         param,
         what,

@@ -16,6 +16,7 @@ pub mod embeddings;
 mod example;
 mod exchange;
 pub mod extras;
+mod fetch;
 pub mod gemini;
 pub mod jina;
 mod mock;
@@ -46,7 +47,8 @@ use pointsman_routes::table::DeploymentId;
 use tower::Service;
 
 pub use self::client::{Client, Reply};
-use self::exchange::{Exchange, Way};
+use self::exchange::{Exchange, NotYet, Way};
+use self::fetch::{Fetched, Fetcher};
 use self::passage::Passage;
 use self::protocol::{Ask, Broken, Decoder, Protocol, Task, Told, Unreadable};
 pub use self::providers::Providers;
@@ -71,6 +73,7 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 pub struct Upstream {
     client: Client,
     providers: Providers,
+    fetcher: Fetcher,
 }
 
 impl Upstream {
@@ -79,6 +82,7 @@ impl Upstream {
         Self {
             client,
             providers: Providers::new(),
+            fetcher: Fetcher::new(),
         }
     }
 
@@ -112,7 +116,9 @@ impl Service<Attempt> for Upstream {
 }
 
 async fn ask(upstream: &Upstream, attempt: &Attempt) -> Result<Answer<Relay>, Failure> {
-    let Upstream { client, providers } = upstream;
+    let Upstream {
+        client, providers, ..
+    } = upstream;
     let call = &attempt.call;
     let deployment = call.live.deployment(attempt.deployment);
     let counts = deployment.mock.is_none() && exchange::counts(deployment, providers);
@@ -130,7 +136,7 @@ async fn ask(upstream: &Upstream, attempt: &Attempt) -> Result<Answer<Relay>, Fa
         mut request,
         way,
         dropped,
-    } = exchange::prepare(attempt, &model, providers)?;
+    } = exchange(upstream, attempt, &model).await?;
     let way = match call.resumed {
         None => way,
         Some(_) => way.going_on(),
@@ -161,6 +167,29 @@ async fn ask(upstream: &Upstream, attempt: &Attempt) -> Result<Answer<Relay>, Fa
         answered.unwrap_or_else(|_| Err(fault(attempt, UpstreamKind::Timeout(deadline), "")))?;
     answer.dropped = dropped;
     Ok(answer)
+}
+
+/// Makes the exchange of an attempt, having fetched what the provider must be given the bytes of.
+async fn exchange<'p>(
+    upstream: &'p Upstream,
+    attempt: &Attempt,
+    model: &str,
+) -> Result<Exchange<'p>, Failure> {
+    let providers = &upstream.providers;
+    let made = exchange::prepare(attempt, model, (providers, &Fetched::default()));
+    let wanted = match made {
+        Ok(exchange) => return Ok(exchange),
+        Err(NotYet::Failure(failure)) => return Err(failure),
+        Err(NotYet::Wants(wanted)) => wanted,
+    };
+    let fetched = upstream.fetcher.fetch(&attempt.call.live, wanted).await;
+    let fetched = fetched.map_err(|unfit| exchange::refused(attempt, unfit))?;
+    match exchange::prepare(attempt, model, (providers, &fetched)) {
+        Ok(exchange) => Ok(exchange),
+        Err(NotYet::Failure(failure)) => Err(failure),
+        // All that was wanted is there.
+        Err(NotYet::Wants(_)) => Err(Failure::Internal),
+    }
 }
 
 /// Waits for the whole answer, or for a stream's first event.

@@ -44,6 +44,13 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// answer's usage, and there is nothing else.
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable>;
 
+    /// Whether the provider must be given the bytes of an image or a document at this address of the
+    /// web, because it does not fetch it itself. The gateway does then, and
+    /// [`write_chat`](Self::write_chat) sees the bytes in its place.
+    fn wants_bytes(&self, _ask: &Ask<'_>, _part: &chat::Part, _url: &str) -> bool {
+        false
+    }
+
     /// Reads the answer to a conversation as it comes.
     fn decoder(&self, ask: &Ask<'_>) -> Box<dyn Decoder>;
 

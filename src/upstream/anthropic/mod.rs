@@ -60,6 +60,11 @@ impl Protocol for Anthropic {
         write(ask, chat, Host::Anthropic)
     }
 
+    /// Anthropic fetches from `https:` alone: its documentation, "Vision".
+    fn wants_bytes(&self, _: &Ask<'_>, _: &chat::Part, url: &str) -> bool {
+        !url.starts_with("https://")
+    }
+
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
         read(ask.task, body)
     }

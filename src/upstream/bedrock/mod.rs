@@ -46,6 +46,11 @@ impl Protocol for Bedrock {
         anthropic::write(ask, chat, Host::Bedrock)
     }
 
+    /// Neither `Converse` nor Anthropic's models on Bedrock take an address of the web.
+    fn wants_bytes(&self, _ask: &Ask<'_>, _part: &chat::Part, _url: &str) -> bool {
+        true
+    }
+
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
         if Model::of(ask.model).invoked {
             anthropic::read(ask.task, body)

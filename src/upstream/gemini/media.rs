@@ -2,13 +2,14 @@
 //!
 //! Source: Google's guides "File input methods" and "Media resolution". Bytes stand in the request;
 //! an address goes on where the model fetches it itself: Google's own files, Cloud Storage, `YouTube`,
-//! and for newer models any public `https:` address. The gateway fetches nothing here.
+//! and for newer models any public `https:` address. Of everything
+//! else the gateway fetches the bytes (`upstream/fetch`).
 
 use serde_json::json;
 
 use super::Flavour;
 use super::model::Model;
-use crate::call::chat::{Media, Source};
+use crate::call::chat::{self, Media, Source};
 use crate::upstream::protocol::Unfit;
 use crate::wire::gemini::{Blob, FileData, Part};
 
@@ -129,11 +130,9 @@ fn address(
         };
         return bytes(&known, kind, data);
     }
-    let googles = url.starts_with("https://generativelanguage.googleapis.com/")
-        || url.starts_with("https://www.youtube.com/")
-        || url.starts_with("https://youtu.be/");
+    let googles = is_googles(url);
     let stored = url.starts_with("gs://");
-    let public = url.starts_with("https://") && (flavour == Flavour::Vertex || model.fetches());
+    let public = is_fetched(url, flavour, model);
     if !(googles || public || stored && flavour == Flavour::Vertex || stored && model.fetches()) {
         return Err(Unfit::new(
             Some("messages"),
@@ -147,6 +146,27 @@ fn address(
         return Err(unknown_kind(kind));
     }
     Ok(at(url.to_owned(), mime))
+}
+
+fn is_googles(url: &str) -> bool {
+    url.starts_with("https://generativelanguage.googleapis.com/")
+        || url.starts_with("https://www.youtube.com/")
+        || url.starts_with("https://youtu.be/")
+}
+
+/// Whether Google fetches it.
+fn is_fetched(url: &str, flavour: Flavour, model: Model) -> bool {
+    url.starts_with("https://") && (flavour == Flavour::Vertex || model.fetches())
+}
+
+/// Whether Google wants the bytes of what stands at an address of the web: it does not fetch it, or
+/// wants to be told what it is.
+pub(super) fn wants_bytes(part: &chat::Part, url: &str, flavour: Flavour, model: Model) -> bool {
+    let (chat::Part::Image(media) | chat::Part::Document(media)) = part else {
+        return false;
+    };
+    let told = media.mime.is_some() || by_end(url).is_some();
+    !(is_googles(url) || told && is_fetched(url, flavour, model))
 }
 
 fn file(media: &Media, id: &str) -> Result<Part, Unfit> {

@@ -99,6 +99,10 @@ impl Protocol for Gemini {
         request::chat(ask, Flavour::Api, chat)
     }
 
+    fn wants_bytes(&self, ask: &Ask<'_>, part: &chat::Part, url: &str) -> bool {
+        media::wants_bytes(part, url, Flavour::Api, model::Model::named(ask.model))
+    }
+
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
         response::read(ask.task, body)
     }
@@ -147,6 +151,10 @@ impl Protocol for OnVertex {
 
     fn write_chat(&self, ask: &Ask<'_>, chat: &chat::Request) -> Result<Written, Unfit> {
         request::chat(ask, Flavour::Vertex, chat)
+    }
+
+    fn wants_bytes(&self, ask: &Ask<'_>, part: &chat::Part, url: &str) -> bool {
+        media::wants_bytes(part, url, Flavour::Vertex, model::Model::named(ask.model))
     }
 
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {

@@ -172,7 +172,7 @@ fn image(media: &Media) -> Result<Value, Unfit> {
     match &media.source {
         Source::Base64(data) => Ok(data.as_str().into()),
         _ => Err(unfit(
-            "Ollama takes images in base64 only, and the gateway fetches none by `image_url`.",
+            "Ollama takes images in base64 or by an address of the web.",
         )),
     }
 }

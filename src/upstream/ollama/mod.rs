@@ -33,6 +33,10 @@ impl Protocol for Ollama {
         chat::write(ask, chat)
     }
 
+    fn wants_bytes(&self, _ask: &Ask<'_>, part: &form::Part, _url: &str) -> bool {
+        matches!(part, form::Part::Image(_))
+    }
+
     fn read_chat(&self, _ask: &Ask<'_>, body: &[u8]) -> Result<form::Answer, Unreadable> {
         response::read(body)
     }

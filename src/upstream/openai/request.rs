@@ -190,12 +190,13 @@ mod tests {
     use crate::upstream::authority;
     use crate::upstream::client::Pieces;
     use crate::upstream::exchange::prepare;
+    use crate::upstream::fetch::Fetched;
 
     fn sent(config: &str, body: &str) -> (http::request::Parts, String) {
         let attempt = attempt(config, Route::Chat, body);
         let endpoint = attempt.call.live.endpoint(attempt.deployment);
         let model = attempt.call.model_of(attempt.deployment);
-        let mut request = prepare(&attempt, &model, &Providers::new())
+        let mut request = prepare(&attempt, &model, (&Providers::new(), &Fetched::default()))
             .unwrap()
             .request;
         waited(authority::show(&mut request, endpoint)).unwrap();
@@ -243,10 +244,14 @@ mod tests {
             let call = std::sync::Arc::get_mut(&mut attempt.call).unwrap();
             call.passed = vec![(name, http::HeaderValue::from_static(version))];
             read(
-                prepare(&attempt, "claude-x", &Providers::new())
-                    .unwrap()
-                    .request
-                    .into_body(),
+                prepare(
+                    &attempt,
+                    "claude-x",
+                    (&Providers::new(), &Fetched::default()),
+                )
+                .unwrap()
+                .request
+                .into_body(),
             )
         };
         let has = |sent: Vec<u8>, name| String::from_utf8(sent).unwrap().contains(name);

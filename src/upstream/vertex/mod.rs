@@ -49,6 +49,11 @@ impl Protocol for Vertex {
         }
     }
 
+    /// Anthropic's models on Vertex AI take no address: Anthropic's documentation, "Vision".
+    fn wants_bytes(&self, ask: &Ask<'_>, part: &chat::Part, url: &str) -> bool {
+        is_claude(ask.model) || OnVertex.wants_bytes(ask, part, url)
+    }
+
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
         if is_claude(ask.model) {
             Anthropic.read_chat(ask, body)

@@ -40,6 +40,11 @@ impl Protocol for OpenAi {
         request::write(ask, chat)
     }
 
+    /// Images are fetched by whoever speaks it; of documents chat knows bytes and ids alone.
+    fn wants_bytes(&self, _ask: &Ask<'_>, part: &chat::Part, _url: &str) -> bool {
+        matches!(part, chat::Part::Document(_))
+    }
+
     fn read_chat(&self, _ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
         response::read(body)
     }

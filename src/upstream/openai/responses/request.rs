@@ -199,7 +199,8 @@ mod tests {
     use crate::call::example::{attempt, call};
     use crate::live::Owner;
     use crate::upstream::Providers;
-    use crate::upstream::exchange::prepare;
+    use crate::upstream::exchange::{NotYet, prepare};
+    use crate::upstream::fetch::Fetched;
 
     const CONFIG: &str = "model_list:
 - {model_name: public, litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY}, model_info: {id: east}}
@@ -210,7 +211,7 @@ mod tests {
     fn sent(config: &str, body: &str) -> (String, String) {
         let attempt = attempt(config, Route::Responses, body);
         let model = attempt.call.model_of(attempt.deployment);
-        let (head, body) = prepare(&attempt, &model, &Providers::new())
+        let (head, body) = prepare(&attempt, &model, (&Providers::new(), &Fetched::default()))
             .unwrap()
             .request
             .into_parts();
@@ -259,8 +260,10 @@ mod tests {
         }
         let body = format!(r#"{{"model":"other","previous_response_id":"{id}","input":"b"}}"#);
         let attempt = attempt(CONFIG, Route::Responses, &body);
-        let given = &Providers::new();
-        let refused = prepare(&attempt, "grok-4", given).unwrap_err();
+        let given = (&Providers::new(), &Fetched::default());
+        let Err(NotYet::Failure(refused)) = prepare(&attempt, "grok-4", given) else {
+            panic!("it was not refused");
+        };
         assert_eq!(refused.status(), 400);
         assert_eq!(refused.param(), Some("previous_response_id"));
     }
