@@ -103,11 +103,13 @@ impl Books {
         if known.is_empty() {
             return Ok(new);
         }
-        for row in rows {
-            for scope in row.scopes() {
+        for (scopes, rows) in SpendRow::by_scopes(rows) {
+            for scope in scopes {
                 if let Some(known) = known.get_mut(&scope) {
-                    known.roll(row.end_time);
-                    known.drained = known.drained.plus(row.spend);
+                    for row in &rows {
+                        known.roll(row.end_time);
+                        known.drained = known.drained.plus(row.spend);
+                    }
                 }
             }
         }

@@ -1,6 +1,9 @@
 //! The spend log.
 
+use std::collections::HashMap;
+
 use pointsman_routes::usd::Usd;
+use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -70,6 +73,9 @@ pub struct SpendRow {
     pub requester_ip_address: Option<String>,
     /// The conversation that it is part of.
     pub session_id: Option<String>,
+    /// The id in the answer, where the provider made one and the caller saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_id: Option<String>,
     /// The prompt, where keeping it is switched on.
     pub messages: Option<Value>,
     /// The answer, where keeping it is switched on.
@@ -144,6 +150,29 @@ impl SpendRow {
         scopes.dedup();
         scopes
     }
+
+    /// Everybody that some rows name, and the rows of each. What many rows have in common is looked at
+    /// once.
+    pub fn by_scopes(rows: &[Self]) -> Vec<(Vec<Scope>, Vec<&Self>)> {
+        let mut alike: HashMap<_, Vec<&Self>, FxBuildHasher> = HashMap::default();
+        for row in rows {
+            let whose = (
+                &row.api_key,
+                &row.user,
+                &row.team_id,
+                &row.organization_id,
+                &row.end_user,
+                &row.model_group,
+                &row.request_tags,
+            );
+            alike.entry(whose).or_default().push(row);
+        }
+        let scopes = |rows: &Vec<&Self>| rows.first().map_or_else(Vec::new, |row| row.scopes());
+        alike
+            .into_values()
+            .map(|rows| (scopes(&rows), rows))
+            .collect()
+    }
 }
 
 #[cfg(test)]
@@ -176,5 +205,14 @@ mod tests {
             ("tag", "b", ""),
         ];
         assert_eq!(words, expected);
+        let other = SpendRow {
+            request_tags: Vec::new(),
+            ..row.clone()
+        };
+        let rows = [row.clone(), other.clone(), row.clone()];
+        let mut found = SpendRow::by_scopes(&rows);
+        found.sort_by_key(|(_, rows)| rows.len());
+        assert_eq!(found[0], (other.scopes(), vec![&other]));
+        assert_eq!(found[1], (row.scopes(), vec![&row, &row]));
     }
 }

@@ -63,6 +63,10 @@ impl Pools {
                 // What was answered is on the disk: a key is shown once, and rows of spend are not
                 // sent twice.
                 "PRAGMA synchronous = FULL",
+                // Each batch of spend writes at the ends of a few indexes; those pages stay at hand, and
+                // are brought from the log to the file some batches at a time.
+                "PRAGMA cache_size = -16384",
+                "PRAGMA wal_autocheckpoint = 4000",
             ],
         )
         .await?;
@@ -195,17 +199,24 @@ pub(super) fn down(error: sqlx::Error) -> Down {
 /// come before: six thousand values would cost it millions of comparisons. A statement that has
 /// these places has no others, therefore.
 pub(super) fn places(kind: Kind, rows: usize, columns: usize) -> String {
-    let place = |place: usize| match kind {
-        Kind::Sqlite => "?".to_owned(),
-        Kind::Postgres => format!("${place}"),
-    };
-    let row = |row: usize| {
-        let places: Vec<_> = (1..=columns)
-            .map(|column| place(row * columns + column))
-            .collect();
-        format!("({})", places.join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+    let mut text = String::with_capacity(rows * columns * 6);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { "), (" });
+        for column in 1..=columns {
+            if column > 1 {
+                text.push_str(", ");
+            }
+            match kind {
+                Kind::Sqlite => text.push('?'),
+                Kind::Postgres => {
+                    text.push('$');
+                    text.push_str(itoa::Buffer::new().format(row * columns + column));
+                }
+            }
+        }
+    }
+    text.push_str(if rows == 0 { "" } else { ")" });
+    text
 }
 
 /// A statement of constants and [`places`].

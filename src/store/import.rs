@@ -149,7 +149,7 @@ impl Store {
     /// Which of these requests the log has already.
     pub async fn logged(&self, requests: &[&str]) -> Result<HashSet<String>, Down> {
         self.which(
-            "SELECT request_id FROM spend_log WHERE request_id IN ",
+            "SELECT request_id FROM spend_row WHERE request_id IN ",
             requests,
         )
         .await

@@ -7,6 +7,7 @@
 mod audit;
 mod connect;
 mod import;
+mod log;
 mod model;
 mod read;
 mod record;

@@ -7,7 +7,8 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::connect::{down, sql};
-use super::{Listed, Store};
+use super::work::to_column;
+use super::{Listed, Store, log};
 use crate::account::{Down, SpendRow, Time};
 
 /// Which rows of the log are wanted. What is `None` is not asked.
@@ -147,57 +148,94 @@ pub(super) const MOST: u64 = 10_000;
 /// The most sums that one report is made of.
 const MOST_SUMS: u64 = 100_000;
 
-const WANTED: &str = " FROM spend_log WHERE (CAST($1 AS TEXT) IS NULL OR request_id = $1)
-    AND (CAST($2 AS TEXT) IS NULL OR api_key = $2)
-    AND (CAST($3 AS TEXT) IS NULL OR user_id = $3)
-    AND (CAST($4 AS TEXT) IS NULL OR team_id = $4)
-    AND (CAST($5 AS TEXT) IS NULL OR end_user = $5)
-    AND (CAST($6 AS TEXT) IS NULL OR model_group = $6)
-    AND (CAST($7 AS TEXT) IS NULL OR session_id = $7)
-    AND (CAST($8 AS TEXT) IS NULL OR status = $8)
-    AND start_time >= $9 AND start_time < $10 AND spend >= $11 AND spend <= $12";
+/// A condition, and what it compares with.
+enum Value<'a> {
+    Text(&'a str),
+    Number(i64),
+}
+
+impl LogFilter {
+    /// The conditions that are asked for and no others, so that a database sees which index serves
+    /// them; and their values.
+    fn conditions(&self) -> (String, Vec<Value<'_>>) {
+        let (mut of_row, mut of_common, mut values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut place = |value| {
+            values.push(value);
+            format!("${}", values.len())
+        };
+        if let Some(id) = &self.request_id {
+            let place = place(Value::Text(id));
+            of_row.push(format!("(r.request_id = {place} OR r.answer_id = {place})"));
+        }
+        if let Some(session) = &self.session_id {
+            let place = place(Value::Text(session));
+            of_row.push(format!("r.session_id = {place}"));
+        }
+        for (condition, number) in [
+            ("r.start_time >=", self.from.map(|time| time.0)),
+            ("r.start_time <", self.to.map(|time| time.0)),
+            ("r.spend >=", self.min_spend.map(to_column)),
+            ("r.spend <=", self.max_spend.map(to_column)),
+        ] {
+            if let Some(number) = number {
+                of_row.push(format!("{condition} {}", place(Value::Number(number))));
+            }
+        }
+        for (column, text) in [
+            ("api_key", &self.api_key),
+            ("user_id", &self.user_id),
+            ("team_id", &self.team_id),
+            ("end_user", &self.end_user),
+            ("model_group", &self.model_group),
+            ("status", &self.status),
+        ] {
+            if let Some(text) = text {
+                of_common.push(format!("{column} = {}", place(Value::Text(text))));
+            }
+        }
+        if !of_common.is_empty() {
+            let common = of_common.join(" AND ");
+            of_row.push(format!(
+                "r.common IN (SELECT id FROM spend_common WHERE {common})"
+            ));
+        }
+        let conditions = if of_row.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", of_row.join(" AND "))
+        };
+        (conditions, values)
+    }
+}
 
 impl Store {
     /// Rows of the log, the newest first, and how many match.
     pub async fn logs(&self, wanted: &LogFilter) -> Result<Listed<SpendRow>, Down> {
-        macro_rules! wanted {
-            ($query:expr) => {
-                $query
-                    .bind(wanted.request_id.as_deref())
-                    .bind(wanted.api_key.as_deref())
-                    .bind(wanted.user_id.as_deref())
-                    .bind(wanted.team_id.as_deref())
-                    .bind(wanted.end_user.as_deref())
-                    .bind(wanted.model_group.as_deref())
-                    .bind(wanted.session_id.as_deref())
-                    .bind(wanted.status.as_deref())
-                    .bind(wanted.from.map_or(i64::MIN, |time| time.0))
-                    .bind(wanted.to.map_or(i64::MAX, |time| time.0))
-                    .bind(wanted.min_spend.map_or(i64::MIN, super::work::to_column))
-                    .bind(wanted.max_spend.map_or(i64::MAX, super::work::to_column))
+        let (conditions, values) = wanted.conditions();
+        let limit = wanted.limit.min(MOST).to_string();
+        let offset = wanted.offset.min(i64::MAX.unsigned_abs()).to_string();
+        let page = sql(&[
+            "SELECT ",
+            log::COLUMNS,
+            log::TABLES,
+            &conditions,
+            " ORDER BY r.start_time DESC, r.request_id LIMIT ",
+            &limit,
+            " OFFSET ",
+            &offset,
+        ]);
+        let mut query = sqlx::query(page);
+        let mut count = sqlx::query_scalar(sql(&["SELECT COUNT(*) FROM spend_row r", &conditions]));
+        for value in &values {
+            (query, count) = match *value {
+                Value::Text(text) => (query.bind(text), count.bind(text)),
+                Value::Number(number) => (query.bind(number), count.bind(number)),
             };
         }
-        let page = sql(&[
-            "SELECT record",
-            WANTED,
-            " ORDER BY start_time DESC, request_id LIMIT $13 OFFSET $14",
-        ]);
-        let rows = wanted!(sqlx::query(page))
-            .bind(i64::try_from(wanted.limit.min(MOST)).unwrap_or(i64::MAX))
-            .bind(i64::try_from(wanted.offset).unwrap_or(i64::MAX))
-            .fetch_all(&self.pools.read)
-            .await
-            .map_err(down)?;
-        let total: i64 = wanted!(sqlx::query_scalar(sql(&["SELECT COUNT(*)", WANTED])))
-            .fetch_one(&self.pools.read)
-            .await
-            .map_err(down)?;
-        let rows = rows
-            .iter()
-            .map(|found| row(&found.try_get::<String, _>(0).map_err(down)?))
-            .collect::<Result<_, _>>()?;
+        let rows = query.fetch_all(&self.pools.read).await.map_err(down)?;
+        let total: i64 = count.fetch_one(&self.pools.read).await.map_err(down)?;
         Ok(Listed {
-            records: rows,
+            records: rows.iter().map(log::read).collect::<Result<_, _>>()?,
             total: u64::try_from(total).unwrap_or(0),
         })
     }
@@ -265,9 +303,4 @@ fn one_of(row: &AnyRow, names: usize) -> Result<(Vec<String>, Sums), Down> {
         failures: number(6)?,
     };
     Ok((by, sums))
-}
-
-pub(super) fn row(text: &str) -> Result<SpendRow, Down> {
-    serde_json::from_str(text)
-        .map_err(|error| Down(format!("a row of spend in it cannot be read: {error}")))
 }

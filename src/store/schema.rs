@@ -126,4 +126,51 @@ pub(super) const STEPS: &[&[&str]] = &[
         PRIMARY KEY (source, kind, id, part)
     )",
     ],
+    &[
+        // What many rows have in common is written once (see `log.rs`). A row of before is in its
+        // common part as a whole, under a number below zero.
+        "CREATE TABLE spend_common (
+        id BIGINT PRIMARY KEY,
+        api_key TEXT NOT NULL,
+        user_id TEXT,
+        team_id TEXT,
+        organization_id TEXT,
+        end_user TEXT,
+        model_group TEXT,
+        status TEXT NOT NULL,
+        record TEXT NOT NULL
+    )",
+        "CREATE TABLE spend_row (
+        request_id TEXT PRIMARY KEY,
+        start_time BIGINT NOT NULL,
+        end_time BIGINT,
+        first_time BIGINT,
+        common BIGINT NOT NULL,
+        spend BIGINT NOT NULL,
+        prompt_tokens BIGINT,
+        completion_tokens BIGINT,
+        cache_read_tokens BIGINT,
+        cache_write_tokens BIGINT,
+        reasoning_tokens BIGINT,
+        session_id TEXT,
+        answer_id TEXT,
+        rest TEXT
+    )",
+        "INSERT INTO spend_common (id, api_key, user_id, team_id, organization_id, end_user,
+            model_group, status, record)
+        SELECT -ROW_NUMBER() OVER (ORDER BY start_time, request_id), api_key, user_id, team_id,
+            organization_id, end_user, model_group, status, record FROM spend_log",
+        "INSERT INTO spend_row (request_id, start_time, common, spend, session_id)
+        SELECT request_id, start_time, -ROW_NUMBER() OVER (ORDER BY start_time, request_id), spend,
+            session_id FROM spend_log",
+        "DROP TABLE spend_log",
+        "CREATE INDEX spend_common_key ON spend_common (api_key)",
+        "CREATE INDEX spend_common_user ON spend_common (user_id) WHERE user_id IS NOT NULL",
+        "CREATE INDEX spend_common_team ON spend_common (team_id) WHERE team_id IS NOT NULL",
+        "CREATE INDEX spend_common_end_user ON spend_common (end_user) WHERE end_user IS NOT NULL",
+        "CREATE INDEX spend_row_time ON spend_row (start_time)",
+        "CREATE INDEX spend_row_common ON spend_row (common, start_time)",
+        "CREATE INDEX spend_row_session ON spend_row (session_id) WHERE session_id IS NOT NULL",
+        "CREATE INDEX spend_row_answer ON spend_row (answer_id) WHERE answer_id IS NOT NULL",
+    ],
 ];
