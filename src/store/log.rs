@@ -210,7 +210,6 @@ struct Rest<'a> {
     metadata: Cow<'a, Map<String, Value>>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
 fn is_nothing(amount: &Usd) -> bool {
     *amount == Usd::ZERO
 }
@@ -223,7 +222,10 @@ impl<'a> Rest<'a> {
             Cow::Borrowed(&row.metadata)
         } else {
             let rest = row.metadata.iter().filter(is_rest);
-            Cow::Owned(rest.map(|(name, value)| (name.clone(), value.clone())).collect())
+            Cow::Owned(
+                rest.map(|(name, value)| (name.clone(), value.clone()))
+                    .collect(),
+            )
         };
         Self {
             total_tokens: Some(row.total_tokens).filter(|total| *total != sum),

@@ -137,11 +137,10 @@ async fn insert(
     while let Some(power) = left.len().checked_ilog2() {
         let power = power.min(MOST_ROWS);
         let (now, later) = left.split_at(1 << power);
-        let query = now
-            .iter()
-            .fold(sqlx::query(row_statement(kind, power)), |query, (common, row)| {
-                bind_row(query, *common, row)
-            });
+        let query = now.iter().fold(
+            sqlx::query(row_statement(kind, power)),
+            |query, (common, row)| bind_row(query, *common, row),
+        );
         added += query
             .execute(&mut **transaction)
             .await
@@ -416,7 +415,9 @@ async fn count_daily(
                 common.custom_llm_provider.unwrap_or(""),
             ];
             let sums = sums.entry(day).or_default();
-            rows.iter().for_each(|row| sums.add(&of_row(row)));
+            for row in rows {
+                sums.add(&of_row(row));
+            }
         }
     }
     let sums: Vec<_> = sums.into_iter().collect();

@@ -369,6 +369,93 @@ async fn a_batch_longer_than_a_statement_is_written_whole(store: Store) {
     assert_eq!(store.audit_totals().await.unwrap(), None);
 }
 
+async fn rows_of_the_log_come_back_as_they_were(store: Store) {
+    let start = Time(1_795_231_800_000_000);
+    let full = SpendRow {
+        total_tokens: 7,
+        cache_read_input_tokens: 1,
+        cache_creation_input_tokens: 2,
+        reasoning_tokens: 4,
+        start_time: start,
+        end_time: Time(start.0 + 2_500),
+        completion_start_time: Some(Time(start.0 + 1_000)),
+        latency_ms: Some(2.5),
+        ttft_ms: Some(1.0),
+        model: "gpt".to_owned(),
+        model_id: Some("id".to_owned()),
+        model_group: Some("group".to_owned()),
+        api_base: Some("https://a.test".to_owned()),
+        user: Some("u".to_owned()),
+        team_id: Some("t".to_owned()),
+        end_user: Some("it's \"me\"".to_owned()),
+        session_id: Some("s".to_owned()),
+        answer_id: Some("chatcmpl-1".to_owned()),
+        cache_key: Some("c".to_owned()),
+        cache_hit: "True".to_owned(),
+        saved_cache_cost: Usd(5),
+        messages: Some(json!([{"role": "user"}])),
+        attempts: vec![json!({"why": "timeout"})],
+        request_tags: vec!["a".to_owned()],
+        metadata: serde_json::from_value(json!({"job": [1, null], "user_api_key_alias": "mine",
+            "answered_by_model_group": 7}))
+        .unwrap(),
+        ..row("full", 1_234_567_890_123)
+    };
+    let plain = SpendRow {
+        total_tokens: 5,
+        start_time: Time(start.0 - 1),
+        end_time: Time(start.0 - 1),
+        latency_ms: Some(0.0),
+        user: Some("u".to_owned()),
+        ..row("plain", 3)
+    };
+    let rows = [full.clone(), plain.clone()];
+    assert_eq!(store.append(&rows).await.unwrap(), 2);
+    let asked = |change: fn(&mut LogFilter)| {
+        let mut filter = LogFilter {
+            limit: 10,
+            ..LogFilter::default()
+        };
+        change(&mut filter);
+        let store = store.clone();
+        async move { store.logs(&filter).await.unwrap() }
+    };
+    let all = asked(|_| ()).await;
+    assert_eq!((&all.records[..], all.total), (&rows[..], 2));
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(asked(|wanted| wanted.limit = 1).await.records.len(), 1);
+    let narrow: [fn(&mut LogFilter); 7] = [
+        |wanted| wanted.request_id = Some("full".to_owned()),
+        |wanted| wanted.answer_id = Some("chatcmpl-1".to_owned()),
+        |wanted| wanted.session_id = Some("s".to_owned()),
+        |wanted| (wanted.user_id, wanted.team_id) = (Some("u".to_owned()), Some("t".to_owned())),
+        |wanted| wanted.from = Some(Time(1_795_231_800_000_000)),
+        |wanted| wanted.min_spend = Some(Usd(4)),
+        |wanted| wanted.model_group = Some("group".to_owned()),
+    ];
+    for change in narrow {
+        let found = asked(change).await;
+        assert_eq!(
+            (found.records, found.total),
+            (vec![full.clone()], 1),
+            "of the full one"
+        );
+    }
+    let either = LogFilter {
+        request_id: text("plain"),
+        answer_id: text("chatcmpl-1"),
+        limit: 10,
+        ..LogFilter::default()
+    };
+    assert_eq!(store.logs(&either).await.unwrap().total, 2);
+    assert_eq!(
+        asked(|wanted| wanted.status = Some("failure".to_owned()))
+            .await
+            .total,
+        0
+    );
+}
+
 async fn a_window_begins_anew_and_what_comes_late_is_not_counted_in_it(store: Store) {
     let mut windowed = key("k");
     windowed.allowance.max_budget = Some(Usd(100));
@@ -556,6 +643,7 @@ suite! {
     a_row_counts_once_however_often_it_comes
     many_writers_lose_nothing
     a_batch_longer_than_a_statement_is_written_whole
+    rows_of_the_log_come_back_as_they_were
     a_window_begins_anew_and_what_comes_late_is_not_counted_in_it
     who_names_a_budget_is_counted_in_its_window
     spend_can_be_set_and_the_log_stays
@@ -579,6 +667,67 @@ async fn a_database_is_found_again_and_a_newer_one_is_left_alone() {
     store.close().await;
     let refused = Store::sqlite(folder.path()).await.unwrap_err();
     assert!(refused.0.contains("newer version"), "{refused}");
+}
+
+/// Makes the tables as they were before rows had columns, with a row of the log.
+async fn make_old_tables(url: &str, row: &SpendRow) {
+    sqlx::any::install_default_drivers();
+    let pool = sqlx::AnyPool::connect(url).await.unwrap();
+    let made = ["CREATE TABLE pointsman_step (number BIGINT PRIMARY KEY)"];
+    let old = schema::STEPS[..2].iter().copied().flatten();
+    for statement in made.iter().chain(old) {
+        sqlx::query(*statement).execute(&pool).await.unwrap();
+    }
+    sqlx::query("INSERT INTO pointsman_step (number) VALUES (0), (1)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO spend_log (request_id, start_time, api_key, status, spend, record)
+        VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(row.request_id.as_str())
+    .bind(row.start_time.0)
+    .bind(row.api_key.as_str())
+    .bind(row.status.as_str())
+    .bind(i64::try_from(row.spend.0).unwrap())
+    .bind(serde_json::to_string(row).unwrap())
+    .execute(&pool)
+    .await
+    .unwrap();
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn rows_from_before_they_had_columns_are_still_there() {
+    let mut old = row("old", 1_234_567_890_123);
+    old.attempts = vec![json!({"why": "timeout"})];
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!(
+        "sqlite:{}?mode=rwc",
+        folder.path().join("pointsman.db").display()
+    );
+    make_old_tables(&file, &old).await;
+    let server = Postgres::start().await;
+    let url = server.database();
+    make_old_tables(&url, &old).await;
+    for store in [
+        Store::sqlite(folder.path()).await.unwrap(),
+        Store::postgres(&url).await.unwrap(),
+    ] {
+        assert_eq!(
+            store.append(&[row("new", 1), old.clone()]).await.unwrap(),
+            1
+        );
+        let of_key = LogFilter {
+            api_key: Some("k".to_owned()),
+            request_id: Some("old".to_owned()),
+            limit: 10,
+            ..LogFilter::default()
+        };
+        assert_eq!(store.logs(&of_key).await.unwrap().records, [old.clone()]);
+        store.close().await;
+    }
 }
 
 #[tokio::test]

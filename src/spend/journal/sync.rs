@@ -10,7 +10,7 @@ use super::{SYNC_WITHIN, Shared};
 
 /// How long the thread lets records come together, if nobody is in a hurry. The sync itself has the
 /// rest of [`SYNC_WITHIN`].
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(25);
 const _: () = assert!(GATHER.as_millis() * 2 <= SYNC_WITHIN.as_millis());
 
 /// The thread; ends when it is dropped.
