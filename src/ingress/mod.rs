@@ -2,6 +2,7 @@
 //! [`Answer`](crate::call::Answer) as that front door's response. One file for each step.
 
 pub mod answer;
+mod answered;
 pub mod body;
 pub mod cors;
 mod form;

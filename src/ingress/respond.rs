@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use tower::Service;
 
 use super::answer::refuse;
+use super::answered;
 use super::body::Body;
 use super::headers;
 use crate::call::{AnswerBody, AnswerEnd, Call, Lost, Piece, Reached, Trail};
@@ -145,6 +146,7 @@ impl Open {
         let body = match answer.body {
             AnswerBody::Whole { bytes, usage } => {
                 record.settle(usage);
+                record.answer = call.route.speaks().then(|| answered::id(&bytes)).flatten();
                 headers::push_cost(&mut headers, record.cost);
                 headers::push_times(&mut headers, call, answer.latency);
                 self.reporter.report(record);
@@ -153,6 +155,8 @@ impl Open {
             AnswerBody::Stream(mut relay) => {
                 headers::push_times(&mut headers, call, answer.latency);
                 let reporter = self.reporter.clone();
+                let first = relay.first_bytes();
+                record.answer = first.and_then(|bytes| answered::id(bytes));
                 // Whoever has the whole answer finds it written down.
                 relay.on_last(Box::new(move |end| {
                     let _in_flight = in_flight;
@@ -263,6 +267,7 @@ fn begun(call: Arc<Call>, trail: Trail) -> Record {
         upstream: Duration::ZERO,
         first_token: None,
         ended: Instant::now(),
+        answer: None,
     }
 }
 

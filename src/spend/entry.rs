@@ -23,6 +23,8 @@ const BEGUN: u8 = 2;
 const ROW: u8 = 3;
 /// A request that is about to be sent, written down once more.
 const AGAIN: u8 = 4;
+/// An ended request whose answer has an id.
+const ANSWERED: u8 = 5;
 
 /// What a journal holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,7 +54,10 @@ pub struct Unreadable;
 
 /// Writes the record of a call that has ended.
 pub fn push_ended(out: &mut Vec<u8>, record: &Record) {
-    out.push(ENDED);
+    out.push(match record.answer {
+        None => ENDED,
+        Some(_) => ANSWERED,
+    });
     let call = &record.call;
     push_call(out, call);
     let now = Time::from(SystemTime::now());
@@ -104,6 +109,9 @@ pub fn push_ended(out: &mut Vec<u8>, record: &Record) {
         push_text(out, id);
         push_text(out, left.why);
         push_number(out, left.status.as_u16().into());
+    }
+    if let Some(answer) = &record.answer {
+        push_text(out, answer);
     }
 }
 
@@ -255,6 +263,11 @@ pub fn read(bytes: &[u8]) -> Result<Option<Entry>, Unreadable> {
     let mut from = Reader(rest);
     Ok(match *form {
         ENDED => Some(Entry::Ended(Box::new(from.ended()?))),
+        ANSWERED => {
+            let row = from.ended()?;
+            let answer_id = Some(from.text()?);
+            Some(Entry::Ended(Box::new(SpendRow { answer_id, ..row })))
+        }
         BEGUN => Some(Entry::Begun(Box::new(from.begun()?))),
         ROW => Some(Entry::Ended(Box::new(from.row()?))),
         AGAIN => Some(Entry::Begun(Box::new(Begun {
@@ -525,6 +538,7 @@ mod tests {
             upstream: Duration::from_millis(1),
             first_token: Some(Duration::from_millis(7)),
             ended: Instant::now(),
+            answer: Some("chatcmpl-1".into()),
             call,
         }
     }
@@ -554,6 +568,7 @@ mod tests {
         assert_eq!(text(&row.requester_ip_address), "192.0.2.1");
         assert_eq!(row.request_tags, ["x", "k"]);
         assert_eq!(row.ttft_ms, Some(7.0));
+        assert_eq!(row.answer_id.as_deref(), Some("chatcmpl-1"));
         assert_eq!(row.attempts.len(), 1);
         let metadata = json!({"job": 7, "user_api_key_alias": "mine",
             "user_api_key_team_alias": "us", "litellm_call_id": "test"});
@@ -597,7 +612,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, form in 1_u8..=4) {
+        fn no_bytes_panic(bytes: Vec<u8>, form in 1_u8..=5) {
             let _ = read(&bytes);
             let _ = read(&[&[form], &*bytes].concat());
         }

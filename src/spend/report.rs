@@ -56,6 +56,8 @@ pub struct Record {
     pub first_token: Option<Duration>,
     /// When it ended.
     pub ended: Instant,
+    /// The id in the answer, if it has one.
+    pub answer: Option<Box<str>>,
 }
 
 impl Record {

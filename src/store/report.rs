@@ -16,6 +16,8 @@ use crate::account::{Down, SpendRow, Time};
 pub struct LogFilter {
     /// Of this request.
     pub request_id: Option<String>,
+    /// With this id in the answer; or of the request, if that is asked for, too.
+    pub answer_id: Option<String>,
     /// Of this key's hash.
     pub api_key: Option<String>,
     /// Of this user.
@@ -163,9 +165,17 @@ impl LogFilter {
             values.push(value);
             format!("${}", values.len())
         };
-        if let Some(id) = &self.request_id {
-            let place = place(Value::Text(id));
-            of_row.push(format!("(r.request_id = {place} OR r.answer_id = {place})"));
+        let mut of_either = Vec::new();
+        for (column, id) in [
+            ("r.request_id", &self.request_id),
+            ("r.answer_id", &self.answer_id),
+        ] {
+            if let Some(id) = id {
+                of_either.push(format!("{column} = {}", place(Value::Text(id))));
+            }
+        }
+        if !of_either.is_empty() {
+            of_row.push(format!("({})", of_either.join(" OR ")));
         }
         if let Some(session) = &self.session_id {
             let place = place(Value::Text(session));

@@ -383,6 +383,11 @@ impl Relay {
         self.on_last = Some(told);
     }
 
+    /// What was there with the first event: the caller's first bytes, unless they were given out.
+    pub fn first_bytes(&self) -> Option<&Bytes> {
+        self.held.as_ref()
+    }
+
     fn tell_before_last(&mut self) {
         let done = self.state == State::Ended || self.passage.progress().done;
         if let Some(told) = self.on_last.take_if(|_| done) {
