@@ -24,6 +24,7 @@ use pointsman_layers::budget::{
 use pointsman_layers::hold::{Measure, Over};
 use pointsman_routes::table::{self, Target};
 use pointsman_routes::usd;
+use smallvec::SmallVec;
 
 use super::{Access, Customer};
 use crate::account::Time;
@@ -160,7 +161,7 @@ impl Charges<Request<Arc<Call>>> for Access {
             return None;
         }
         let customer = request.extensions().get::<Arc<Customer>>().map(Arc::as_ref);
-        let mut budgets = Vec::new();
+        let mut budgets = SmallVec::<[Budget; 8]>::new();
         for_each_purse(call, customer, |purse| {
             budgets.push(purse.budget(Time::now));
         });
@@ -174,11 +175,8 @@ impl Charges<Request<Arc<Call>>> for Access {
         }
         let amount = reserve(call, &self.0.ledger, &budgets);
         call.tab.hold(amount.picos());
-        let charge = budgets
-            .into_iter()
-            .take(MOST)
-            .fold(Charge::new(amount), Charge::budget);
-        Some(charge.measure(Settled(Arc::clone(&call.tab))))
+        let charge = Charge::new(amount).measure(Settled(Arc::clone(&call.tab)));
+        Some(charge.budgets(budgets.iter().copied().take(MOST)))
     }
 }
 

@@ -42,26 +42,19 @@ impl Demands<Request<Arc<Call>>> for Access {
     fn demand(&self, request: &Request<Arc<Call>>) -> Option<Demand<Used>> {
         let call = request.body();
         let customer = request.extensions().get::<Arc<Customer>>();
-        let mut limits = limits(call, customer.map(Arc::as_ref)).peekable();
-        limits.peek()?;
+        let limits = || limits(call, customer.map(Arc::as_ref));
+        limits().next()?;
         let kind = call.live.rules().tokens;
-        let mut tokens = estimate(call, kind);
-        let mut scopes = Vec::new();
-        for limit in limits {
-            // More than a limit has would never be let in.
-            if let Some(rate) = limit.scope.token_rate() {
-                tokens = tokens.min(rate.max());
-            }
-            scopes.push(limit.scope);
-        }
-        let mut demand = Demand::new(tokens);
-        for scope in scopes.into_iter().take(MOST) {
-            demand = demand.scope(scope);
-        }
-        Some(demand.measure(Used {
+        // More than a limit has would never be let in.
+        let most = limits().filter_map(|limit| limit.scope.token_rate());
+        let most = most.map(|rate| rate.max()).min();
+        let tokens = estimate(call, kind).min(most.unwrap_or(u64::MAX));
+        let used = Used {
             tab: Arc::clone(&call.tab),
             kind,
-        }))
+        };
+        let scopes = limits().map(|limit| limit.scope).take(MOST);
+        Some(Demand::new(tokens).measure(used).scopes(scopes))
     }
 }
 

@@ -222,6 +222,23 @@ impl<M> Charge<M> {
         self
     }
 
+    /// Charges each of `budgets` as well, without a copy of the charge for each.
+    ///
+    /// # Panics
+    ///
+    /// If they are more than [`MOST`] with those that it charges already.
+    #[must_use]
+    #[inline]
+    pub fn budgets(mut self, budgets: impl IntoIterator<Item = Budget>) -> Self {
+        for budget in budgets {
+            assert!(
+                self.reserve.budgets.push(budget).is_ok(),
+                "more than {MOST} budgets"
+            );
+        }
+        self
+    }
+
     /// What a ledger is asked for.
     pub fn reserve(&self) -> &Reserve {
         &self.reserve

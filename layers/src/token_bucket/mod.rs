@@ -313,6 +313,23 @@ impl<M> Demand<M> {
         self
     }
 
+    /// Takes from each of `scopes` as well, without a copy of the demand for each.
+    ///
+    /// # Panics
+    ///
+    /// If they are more than [`MOST`] with those that it takes from already.
+    #[must_use]
+    #[inline]
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        for scope in scopes {
+            assert!(
+                self.take.scopes.push(scope).is_ok(),
+                "more than {MOST} scopes"
+            );
+        }
+        self
+    }
+
     /// What a store is asked for.
     pub fn take(&self) -> &Take {
         &self.take
