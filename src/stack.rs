@@ -23,7 +23,7 @@ use self::door::Door;
 pub use self::rooms::Gateway;
 use self::rooms::{Answers, Doors, dialect_of};
 use crate::access::jwt::{self, TokenLayer};
-use crate::access::{self, Customer};
+use crate::access::{self, Customer, NotFound};
 use crate::admin::api;
 use crate::call::{Call, Dialect, Principal};
 use crate::error::{Denial, Failure};
@@ -206,7 +206,10 @@ fn reason(error: BoxError) -> Failure {
             tail: last_four.as_str().to_owned(),
             digest: digest.to_string(),
         },
-        Some(Refused::Unavailable(_)) => Denial::StoreDown,
+        Some(Refused::Unavailable(error)) => match find::<NotFound>(&**error) {
+            Some(NotFound::TooMany(wait)) => Denial::TooManyKeys(*wait),
+            Some(NotFound::Down(_)) | None => Denial::StoreDown,
+        },
         _ => {
             tracing::error!(%error, "a layer failed");
             return Failure::Internal;

@@ -37,6 +37,10 @@ impl Scene {
     }
 
     async fn start(server: Option<Postgres>, sections: &str) -> Self {
+        Self::of(server, |upstream| config(upstream) + sections).await
+    }
+
+    async fn of(server: Option<Postgres>, config: impl Fn(&Upstream) -> String) -> Self {
         let upstream = Upstream::start().await;
         upstream.expect_key(UPSTREAM_KEY);
         let data = tempfile::tempdir().unwrap();
@@ -45,7 +49,7 @@ impl Scene {
         if let Some(url) = &database {
             setup = setup.env("DATABASE_URL", url);
         }
-        let config = config(&upstream) + sections;
+        let config = config(&upstream);
         let gateway = setup.config(&config).start().await;
         let admin = gateway.client().key(MASTER_KEY);
         Self {
@@ -485,6 +489,94 @@ async fn metrics_name_the_team_and_the_user_of_a_key() {
         assert!(line.contains(label), "{line}");
     }
     assert!(line.ends_with(" 0.01"), "{line}");
+}
+
+#[tokio::test]
+async fn what_is_left_of_budgets_can_be_looked_up() {
+    let scene = Scene::of(None, |upstream| {
+        let of_provider = "provider_budget_config: {openai: {budget_limit: 1, time_period: 1d}}";
+        let routed = format!("router_settings:\n  {of_provider}\n");
+        config(upstream).replace("router_settings:\n", &routed)
+            + "litellm_settings:\n  require_auth_for_metrics_endpoint: false\n"
+    })
+    .await;
+    let team = json!({"team_id": "red", "team_alias": "Reds", "max_budget": 1,
+        "budget_duration": "1d"});
+    scene.made("/team/new", team).await;
+    let key = json!({"team_id": "red", "key_alias": "mine", "max_budget": 0.05,
+        "model_rpm_limit": {"chat": 5}});
+    let made = scene.made("/key/generate", key).await;
+    let holder = scene.gateway.client().key(made["key"].as_str().unwrap());
+    assert_eq!(ask(&holder).await.status, 200);
+    let metrics = scene.admin.get("/metrics").await.text();
+    let hash = made["token"].as_str().unwrap();
+    let of_key = format!("{{hashed_api_key=\"{hash}\",api_key_alias=\"mine\"");
+    for line in [
+        format!("litellm_remaining_api_key_budget_metric{of_key}}} 0.04"),
+        format!("litellm_api_key_max_budget_metric{of_key}}} 0.05"),
+        "litellm_remaining_team_budget_metric{team=\"red\",team_alias=\"Reds\"} 0.99".to_owned(),
+        "litellm_provider_remaining_budget_metric{api_provider=\"openai\"} 0.99".to_owned(),
+        format!("litellm_remaining_api_key_requests_for_model{of_key},model=\"chat\"}} 4"),
+        format!("pointsman_budget_reserved{{scope=\"key\",id=\"{hash}\"}} 0"),
+    ] {
+        assert!(metrics.lines().any(|one| one == line), "{line}\n{metrics}");
+    }
+    let until_reset = "litellm_team_budget_remaining_hours_metric{team=\"red\"";
+    assert!(metrics.contains(until_reset), "{metrics}");
+
+    let providers = scene.admin.get("/provider/budgets").await.json();
+    let openai = &providers["providers"]["openai"];
+    assert_eq!(
+        (
+            &openai["budget_limit"],
+            &openai["time_period"],
+            &openai["spend"]
+        ),
+        (&json!(1.0), &json!("1d"), &json!(0.01)),
+        "{providers}"
+    );
+    assert!(openai["budget_reset_at"].is_string(), "{providers}");
+
+    let spent_on_model = async {
+        loop {
+            let path = format!("/key/info?key={hash}");
+            let info = scene.admin.get(&path).await.json()["info"].clone();
+            assert_eq!(info["reserved"], json!(0.0), "{info}");
+            if info["model_spend"] == json!({"chat": 0.01}) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    soon("the key's spend on the model", spent_on_model).await;
+}
+
+#[tokio::test]
+async fn the_log_finds_a_request_by_the_id_in_its_answer() {
+    let scene = Scene::sqlite().await;
+    let holder = scene.holder(json!({})).await;
+    let whole = ask(&holder).await;
+    let id = whole.json()["id"].as_str().unwrap().to_owned();
+    let call = whole.header("x-litellm-call-id").unwrap().to_owned();
+    let stream = holder.post(CHAT, &streaming()).await;
+    assert!(stream.text().contains(&id), "the fake provider has one id");
+    let rows = async |id: &str| {
+        let path = format!("/spend/logs?request_id={id}");
+        let rows = scene.admin.get(&path).await.json();
+        rows.as_array().unwrap().clone()
+    };
+    let both = async {
+        while rows(&id).await.len() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    soon("both rows", both).await;
+    let found = rows(&call).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (&found[0]["request_id"], &found[0]["call_id"]),
+        (&json!(id), &json!(call))
+    );
 }
 
 #[tokio::test]

@@ -147,6 +147,14 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         }
     }
 
+    /// Shows every value, in no order.
+    pub(super) fn for_each(&self, mut show: impl FnMut(&V)) {
+        let entries = self.entries.pin();
+        for (_, entry) in &entries {
+            show(&entry.value);
+        }
+    }
+
     fn remove(&self, key: &K) {
         if self.entries.pin().remove(key).is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);

@@ -1,15 +1,18 @@
 //! The auth layer's keys: the master key, those of the file, those of the accounts.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Extensions, HeaderMap};
 use pointsman_layers::auth::{KeyDigest, KeyStore, Lookup};
 use pointsman_layers::ready::Soon;
 
 use super::cache::Entry;
-use super::{Access, Customer, Inner};
+use super::failed::NotFound;
+use super::{Access, Customer, Inner, address};
 use crate::account::{Bearer, Down};
 use crate::call::Principal;
 use crate::call::means::{Means, Purse};
@@ -23,14 +26,37 @@ const FRESH: Duration = Duration::from_secs(30);
 pub struct Keys(Access);
 
 /// A lookup that takes time.
-pub type Looking = Pin<Box<dyn Future<Output = Lookup<Principal, Down>> + Send>>;
+pub type Looking = Pin<Box<dyn Future<Output = Lookup<Principal, NotFound>> + Send>>;
 
 impl KeyStore for Keys {
     type Principal = Principal;
-    type Error = Down;
+    type Error = NotFound;
     type Future = Looking;
 
-    fn find(&self, digest: &KeyDigest) -> Soon<Lookup<Principal, Down>, Looking> {
+    fn find(&self, digest: &KeyDigest) -> Soon<Lookup<Principal, NotFound>, Looking> {
+        self.look(digest, || None)
+    }
+
+    fn find_for(
+        &self,
+        digest: &KeyDigest,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Soon<Lookup<Principal, NotFound>, Looking> {
+        self.look(digest, || {
+            address::of(extensions, headers, &self.0.0.live.peek())
+        })
+    }
+}
+
+impl Keys {
+    /// Looks into memory, and then into the accounts unless too many unknown keys came from the same
+    /// address.
+    fn look(
+        &self,
+        digest: &KeyDigest,
+        from: impl FnOnce() -> Option<IpAddr>,
+    ) -> Soon<Lookup<Principal, NotFound>, Looking> {
         let inner = &self.0.0;
         let live = inner.live.peek();
         if let Some(master) = live.master_key()
@@ -63,15 +89,26 @@ impl KeyStore for Keys {
         if inner.accounts.is_none() {
             return Soon::Now(Ok(None));
         }
+        let from = from();
+        if let Some(wait) = from.and_then(|from| inner.failures.wait(from)) {
+            return Soon::Now(Err(NotFound::TooMany(wait)));
+        }
         let (inner, digest) = (Arc::clone(inner), *digest);
         Soon::Later(Box::pin(async move {
             match inner.read_key(digest).await {
                 // Another request may have read it meanwhile.
-                Err(down) => match inner.keys.get(&digest) {
-                    Some(kept) => inner.last_known(digest, &kept).map(Some).ok_or(down),
-                    None => Err(down),
-                },
-                read => read,
+                Err(down) => {
+                    let kept = inner.keys.get(&digest);
+                    let known = kept.and_then(|kept| inner.last_known(digest, &kept));
+                    known.map(Some).ok_or(NotFound::Down(down))
+                }
+                Ok(None) => {
+                    if let Some(from) = from {
+                        inner.failures.note(from);
+                    }
+                    Ok(None)
+                }
+                Ok(found) => Ok(found),
             }
         }))
     }

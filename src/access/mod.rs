@@ -18,9 +18,11 @@ mod books;
 mod cache;
 mod charge;
 mod demand;
+mod failed;
 pub mod jwt;
 mod keys;
 pub mod pass;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -35,7 +37,10 @@ use self::books::Books;
 use self::cache::Cache;
 pub use self::charge::{COUNTED_BYTES_PER_TOKEN, LAST_OUTPUT, Settled, UNKNOWN_OUTPUT};
 pub use self::demand::Used;
+use self::failed::Failures;
+pub use self::failed::{MOST_UNKNOWN, NotFound};
 pub use self::keys::{Keys, Looking};
+pub use self::standing::{BudgetStanding, ModelStanding, Overview};
 use crate::account::{Accounts, Asked, Change, Down, EndUser, SpendRow};
 use crate::call::Principal;
 use crate::call::means::{Limit, Means, Purse};
@@ -62,6 +67,7 @@ struct Inner {
     end_users: Cache<Box<str>, Customer>,
     tokens: Cache<KeyDigest, jwt::Verified>,
     provider: jwt::Provider,
+    failures: Failures,
     ledger: MemoryLedger,
     buckets: MemoryBuckets,
     books: Books,
@@ -101,6 +107,7 @@ impl Access {
             end_users: Cache::new(MOST_END_USERS),
             tokens: Cache::new(jwt::MOST_TOKENS),
             provider: jwt::Provider::default(),
+            failures: Failures::default(),
             ledger: MemoryLedger::new().capacity(MOST_BUDGETS).on_alert(warn),
             buckets: MemoryBuckets::new(),
             books: Books::default(),

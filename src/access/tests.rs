@@ -279,6 +279,31 @@ async fn a_key_is_read_once_and_again_after_it_changed() {
 }
 
 #[tokio::test]
+async fn an_address_with_many_unknown_keys_waits_and_known_keys_work_on() {
+    let scene = Scene::new(json!({}));
+    scene.principal().await;
+    let mut from = http::Extensions::new();
+    from.insert(crate::call::Peer([192, 0, 2, 1].into()));
+    let find = |alias: &str| {
+        let (keys, headers) = (scene.access.keys(), http::HeaderMap::new());
+        keys.find_for(&digest(alias), &headers, &from)
+    };
+    for n in 0..MOST_UNKNOWN {
+        let Soon::Later(unknown) = find(&format!("guess-{n}")) else {
+            panic!("it is looked up")
+        };
+        assert!(unknown.await.unwrap().is_none());
+    }
+    let reads = scene.accounts.lock().reads;
+    assert!(matches!(
+        find("guess"),
+        Soon::Now(Err(NotFound::TooMany(_)))
+    ));
+    assert!(matches!(find("a"), Soon::Now(Ok(Some(_)))));
+    assert_eq!(scene.accounts.lock().reads, reads);
+}
+
+#[tokio::test]
 async fn what_changes_elsewhere_is_forgotten_when_it_is_told() {
     let scene = Scene::new(json!({"team_id": "t"}));
     tokio::spawn(scene.access.clone().watch());

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod checks;
+pub mod gauges;
 pub mod health;
 pub mod metrics;
 pub mod page;

@@ -46,8 +46,8 @@ pub struct Purse {
 
 impl Purse {
     fn new(scope: Scope, who: &str, max: Option<usd::Usd>, period: Option<&Period>) -> Self {
-        let (kind, first, second) = scope.parts();
-        let id = Id::new(kind, [first, second].join("\0"));
+        let (kind, _, _) = scope.parts();
+        let id = Self::id_of(&scope);
         let window = period.map_or(Window::Total, Period::window);
         let budget = Budget::new(kind, id).window(window);
         Self {
@@ -73,6 +73,12 @@ impl Purse {
         let mut purse = Self::new(Scope::Proxy, "", Some(max), None);
         purse.budget = purse.budget.window(window);
         purse
+    }
+
+    /// The account of a scope, as the ledger knows it.
+    pub fn id_of(scope: &Scope) -> Id {
+        let (kind, first, second) = scope.parts();
+        Id::new(kind, [first, second].join("\0"))
     }
 
     /// The account, as the ledger knows it.
@@ -316,6 +322,17 @@ impl Means {
         self.purses
             .iter()
             .chain(self.model_purses.values().flatten())
+    }
+
+    /// The budgets for whatever is asked for.
+    pub fn own_purses(&self) -> impl Iterator<Item = &Purse> {
+        self.purses.iter()
+    }
+
+    /// The limits for single models, and which.
+    pub fn model_limits(&self) -> impl Iterator<Item = (&str, &Limit)> {
+        let limits = self.model_limits.iter();
+        limits.flat_map(|(model, limits)| limits.iter().map(move |limit| (&**model, limit)))
     }
 
     /// Whether there is a limit or a budget for this model alone.

@@ -1,6 +1,7 @@
 //! Why a caller is turned away at the door.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -26,6 +27,8 @@ pub enum Denial {
     Repeated,
     /// The keys cannot be looked up now.
     StoreDown,
+    /// Too many unknown keys came from the caller's address; how long until they are forgotten.
+    TooManyKeys(Duration),
     /// A token of the identity provider is refused.
     Token(&'static str),
     /// A token says nobody's role, and roles are enforced.
@@ -99,6 +102,7 @@ impl Denial {
         match self {
             Self::Repeated => StatusCode::BAD_REQUEST,
             Self::StoreDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyKeys(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Address
             | Self::Path { .. }
             | Self::Unheld
@@ -118,6 +122,7 @@ impl Denial {
         match self {
             Self::Unknown { .. } => "token_not_found_in_db",
             Self::Expired { .. } => "expired_key",
+            Self::TooManyKeys(_) => "throttling_error",
             Self::Model { party, .. } => match party {
                 Party::Key => "key_model_access_denied",
                 Party::Team => "team_model_access_denied",
@@ -159,6 +164,10 @@ impl fmt::Display for Denial {
                 f.write_str("Authentication Error, A credential header stands twice in the request.")
             }
             Self::StoreDown => f.write_str("Keys cannot be looked up at the moment."),
+            Self::TooManyKeys(_) => f.write_str(
+                "Too many unknown keys came from this address. Keys that are not known yet are not \
+                 looked up for a while.",
+            ),
             Self::Token(why) => write!(
                 f,
                 "Authentication Error, The token is refused: {why}."

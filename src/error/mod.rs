@@ -172,6 +172,7 @@ impl Failure {
             }),
             Self::Limited(fault) => Some(whole_seconds(Some(fault.reset)).into()),
             Self::OverBudget(fault) => Some(whole_seconds(Some(fault.retry_after?)).into()),
+            Self::Denied(Denial::TooManyKeys(wait)) => Some(whole_seconds(Some(*wait)).into()),
             Self::Denied(Denial::StoreDown) | Self::LedgerDown => {
                 Some(http::HeaderValue::from_static("1"))
             }

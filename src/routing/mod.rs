@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pointsman_layers::budget::{Clock as _, SystemClock};
+use pointsman_layers::budget::{Clock as _, SystemClock, Unix};
 use pointsman_routes::table::{DeploymentId, Target};
 use pointsman_routes::usd::Usd;
 use smallvec::SmallVec;
@@ -284,6 +284,12 @@ impl Router {
         }
         let (wall, now) = (SystemClock.now(), self.0.clock.now());
         self.board(live).spend(deployment, cost, wall, now);
+    }
+
+    /// What all deployments of a provider have spent in the window at hand, and when that ends.
+    pub fn provider_spent(&self, provider: &str) -> (Usd, Option<Unix>) {
+        let purse = self.0.registry.purse_of_provider(provider);
+        purse.standing(SystemClock.now())
     }
 
     /// The next random draw.

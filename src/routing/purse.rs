@@ -72,6 +72,15 @@ impl Purse {
         (now.0 < until).then_some(Moment(until))
     }
 
+    /// What is spent in the window at hand, and when that ends.
+    pub fn standing(&self, wall: Unix) -> (Usd, Option<Unix>) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.end {
+            Some(end) if wall >= end => (Usd::ZERO, None),
+            end => (kept.spent, end),
+        }
+    }
+
     /// Books what was spent, and whether something is left of this allowance.
     pub fn spend(&self, amount: Usd, allowance: &Allowance, wall: Unix, now: Moment) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +134,9 @@ mod tests {
         let midnight = NOW.plus(Duration::from_hours(12));
         assert_eq!(purse.empty_until(NOW), Some(midnight));
         assert_eq!(purse.empty_until(midnight), None);
+        assert_eq!(purse.standing(NOON).0, dollars("1"));
         let tomorrow = Unix(NOON.0 + 86_400);
+        assert_eq!(purse.standing(tomorrow), (Usd::ZERO, None));
         purse.spend(dollars("0.9"), &daily, tomorrow, midnight);
         assert_eq!(purse.empty_until(midnight), None);
         purse.spend(dollars("0.1"), &daily, tomorrow, midnight);

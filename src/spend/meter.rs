@@ -3,6 +3,7 @@
 //! Handles are made once for each deployment and key and then only counted on. The recorder is the
 //! one that the process installed in the `metrics` facade.
 
+use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -164,35 +165,74 @@ impl Drop for InFlight {
 /// Callers name end users as they like, so they are no label: there would be any number of sets.
 pub(super) const END_USER: Label = Label::from_static_parts("end_user", "None");
 
-/// The key and its team. A key has one team, so the team makes no more label sets.
-pub(super) fn caller(principal: &Principal) -> [Label; 4] {
-    let text = |value: Option<&str>| value.unwrap_or("None").to_owned();
-    let bearer = principal.bearer.as_deref();
-    let id = bearer.and_then(|bearer| bearer.key.team_id.as_deref());
-    let team = bearer.and_then(|bearer| bearer.team.as_ref());
-    let alias = team.and_then(|team| team.team_alias.as_deref());
-    [
-        Label::new("hashed_api_key", principal.key.to_string()),
-        Label::new("api_key_alias", text(principal.alias.as_deref())),
-        Label::new("team", text(id)),
-        Label::new("team_alias", text(alias)),
-    ]
+/// Callers who have label sets of their own; see [`Caller::of`].
+static CALLERS: RwLock<BTreeSet<u64>> = RwLock::new(BTreeSet::new());
+/// How many there are at most. A label set of a caller is some hundred numbers in the recorder, which
+/// forgets none.
+const MOST_CALLERS: usize = 2_000;
+/// What the others are counted as, together.
+const OTHER: &str = "other";
+
+/// Who calls, as labels: the key, its team and its user. A key has one of each, so that they make no
+/// more label sets.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// The key, its alias, the team and its alias.
+    pub(super) key: [Label; 4],
+    /// The user.
+    pub(super) user: Label,
 }
 
-/// The key's user.
-pub(super) fn user(principal: &Principal) -> Label {
-    let bearer = principal.bearer.as_deref();
-    let id = bearer.and_then(|bearer| bearer.key.user_id.as_deref());
-    Label::new("user", id.unwrap_or("None").to_owned())
+impl Caller {
+    /// The labels of whoever calls. Once there are [`MOST_CALLERS`], those who are new are counted
+    /// together, as `other`.
+    pub(super) fn of(principal: &Principal) -> Self {
+        let bearer = principal.bearer.as_deref();
+        let team = bearer.and_then(|bearer| bearer.team.as_ref());
+        let values = [
+            Some(&*principal.key),
+            principal.alias.as_deref(),
+            bearer.and_then(|bearer| bearer.key.team_id.as_deref()),
+            team.and_then(|team| team.team_alias.as_deref()),
+            bearer.and_then(|bearer| bearer.key.user_id.as_deref()),
+        ];
+        if has_room(&CALLERS, FxBuildHasher.hash_one(values), MOST_CALLERS) {
+            Self::labeled(values.map(|value| value.unwrap_or("None")))
+        } else {
+            counter!("pointsman_metrics_folded_total").increment(1);
+            Self::labeled([OTHER; 5])
+        }
+    }
+
+    fn labeled([key, alias, team, team_alias, user]: [&str; 5]) -> Self {
+        let label = |name, value: &str| Label::new(name, value.to_owned());
+        Self {
+            key: [
+                label("hashed_api_key", key),
+                label("api_key_alias", alias),
+                label("team", team),
+                label("team_alias", team_alias),
+            ],
+            user: label("user", user),
+        }
+    }
+}
+
+/// Whether one is among those that are known, or is now.
+fn has_room(known: &RwLock<BTreeSet<u64>>, one: u64, most: usize) -> bool {
+    let read = known.read().unwrap_or_else(PoisonError::into_inner);
+    if read.contains(&one) || read.len() >= most {
+        return read.contains(&one);
+    }
+    drop(read);
+    let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+    known.contains(&one) || (known.len() < most && known.insert(one))
 }
 
 /// The values that LiteLLM's labels take.
 #[derive(Debug)]
 struct Labels {
-    caller: [Label; 4],
-    user: Label,
-    key: String,
-    alias: String,
+    caller: Caller,
     requested: String,
     model: String,
     model_id: String,
@@ -213,10 +253,7 @@ impl Labels {
         let deployment = deployment.map(|id| call.live.deployment(id));
         let text = |value: Option<&str>| value.unwrap_or("None").to_owned();
         Self {
-            caller: caller(&call.principal),
-            user: user(&call.principal),
-            key: call.principal.key.to_string(),
-            alias: text(call.principal.alias.as_deref()),
+            caller: Caller::of(&call.principal),
             // A pattern's group stands for all names that match, or callers could make any number
             // of label sets.
             requested: call.name_of(call.requested()).to_owned(),
@@ -230,13 +267,13 @@ impl Labels {
     }
 
     fn caller(&self) -> Vec<Label> {
-        self.caller.to_vec()
+        self.caller.key.to_vec()
     }
 
     fn user(&self) -> Vec<Label> {
         let mut labels = self.caller();
         labels.push(END_USER);
-        labels.push(self.user.clone());
+        labels.push(self.caller.user.clone());
         labels
     }
 
@@ -395,8 +432,8 @@ impl Series {
             Label::new("api_provider", labels.provider.clone()),
             Label::new("api_base", labels.api_base.clone()),
             Label::new("litellm_model_name", labels.model.clone()),
-            Label::new("hashed_api_key", labels.key.clone()),
-            Label::new("api_key_alias", labels.alias.clone()),
+            labels.caller.key[0].clone(),
+            labels.caller.key[1].clone(),
         ];
         let (model, latency, deployment) =
             (labels.with_model(), labels.latency(), labels.deployment());
@@ -509,6 +546,10 @@ pub fn describe() {
 fn describe_own() {
     use metrics::{describe_counter, describe_gauge};
     describe_counter!(
+        "pointsman_metrics_folded_total",
+        "Label sets of callers that were made as `other`, because there were too many"
+    );
+    describe_counter!(
         "pointsman_broken_streams_total",
         "Streams that broke when something was shown, and for which somebody else was asked"
     );
@@ -545,3 +586,18 @@ fn describe_own() {
 /// How often recorded latencies are put into their buckets, so that they do not pile up between
 /// two scrapes.
 pub const UPKEEP: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_beyond_the_bound_have_no_labels_of_their_own() {
+        let known = RwLock::default();
+        assert!((0..3).all(|one| has_room(&known, one, 3)));
+        assert!(!has_room(&known, 3, 3));
+        assert!(has_room(&known, 2, 3));
+        let other = Caller::labeled([OTHER; 5]);
+        assert!(other.key.iter().all(|label| label.value() == "other"));
+    }
+}

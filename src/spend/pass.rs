@@ -9,7 +9,7 @@ use pointsman_routes::catalog;
 use pointsman_routes::table::Routes;
 use serde_json::{Value, json};
 
-use super::meter;
+use super::meter::{self, Caller};
 use super::price::{Cost, price};
 use crate::account::{SpendRow, Time};
 use crate::call::{About, Peek, Principal, Usage};
@@ -185,8 +185,9 @@ impl PassRecord {
             .model
             .as_deref()
             .and_then(|model| catalog::find(model, &self.provider).map(|found| found.name));
-        let mut caller = meter::caller(&self.principal).to_vec();
-        caller.extend([meter::END_USER, meter::user(&self.principal)]);
+        let Caller { key, user } = Caller::of(&self.principal);
+        let mut caller = key.to_vec();
+        caller.extend([meter::END_USER, user]);
         let with_model = |labels: &[Label]| {
             let mut labels = labels.to_vec();
             labels.push(Label::new("model", text(known)));

@@ -155,6 +155,8 @@ impl Doors {
             gateway.live.clone(),
             gateway.store.clone(),
             gateway.models.clone(),
+            gateway.access.clone(),
+            gateway.checks.router().clone(),
         );
         Self(Arc::new(Rooms {
             gateway,
@@ -278,7 +280,9 @@ impl Rooms {
             Door::Latest => health::latest(&gateway.checks),
             Door::History => health::history(&gateway.checks, request.uri().query().unwrap_or("")),
             Door::Metrics => match &gateway.metrics {
-                Some(handle) => metrics::render(handle),
+                Some(handle) => {
+                    metrics::render(handle, &gateway.access, gateway.checks.router(), &live)
+                }
                 None => answer::error(&Failure::Request(RequestFault::Route)),
             },
             Door::Models => {

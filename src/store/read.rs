@@ -106,6 +106,21 @@ impl Store {
         Ok(Some(record))
     }
 
+    /// What a key has spent on each model group in the windows at hand.
+    pub async fn spent_by_model(&self, key: &str) -> Result<BTreeMap<String, Usd>, Down> {
+        let rows = sqlx::query(
+            "SELECT part, spend, total, period, since, resets_at FROM counter
+            WHERE kind = 'key_model' AND id = $1",
+        )
+        .bind(key)
+        .fetch_all(&self.pools.read)
+        .await
+        .map_err(down)?;
+        rows.iter()
+            .map(|row| Ok((row.try_get(0).map_err(down)?, spent(row, 1)?.spend)))
+            .collect()
+    }
+
     async fn fill<T: Record>(&self, record: &mut T) -> Result<(), Down> {
         let budget = record.columns().budget_id.map(str::to_owned);
         if let Some(budget) = budget

@@ -179,7 +179,10 @@ where
             Err(Refused::Missing) if access == Access::Optional => return self.pass(request),
             Err(refused) => return ResponseFuture::refused(refused),
         };
-        match self.keys.find(&presented.digest) {
+        let found = self
+            .keys
+            .find_for(&presented.digest, request.headers(), request.extensions());
+        match found {
             Soon::Now(answer) => match admit(&mut request, answer, presented) {
                 Ok(()) => self.pass(request),
                 Err(refused) => ResponseFuture::refused(refused),

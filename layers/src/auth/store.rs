@@ -6,6 +6,8 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use http::{Extensions, HeaderMap};
+
 use super::KeyDigest;
 use crate::BoxError;
 use crate::ready::{Never, Soon};
@@ -28,6 +30,18 @@ pub trait KeyStore {
 
     /// Looks a key up by its digest.
     fn find(&self, digest: &KeyDigest) -> Soon<Lookup<Self::Principal, Self::Error>, Self::Future>;
+
+    /// The same for a request with these headers and extensions, which may tell the store where it
+    /// comes from.
+    fn find_for(
+        &self,
+        digest: &KeyDigest,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Soon<Lookup<Self::Principal, Self::Error>, Self::Future> {
+        let _ = (headers, extensions);
+        self.find(digest)
+    }
 }
 
 impl<K: KeyStore> KeyStore for Arc<K> {
@@ -37,6 +51,15 @@ impl<K: KeyStore> KeyStore for Arc<K> {
 
     fn find(&self, digest: &KeyDigest) -> Soon<Lookup<Self::Principal, Self::Error>, Self::Future> {
         (**self).find(digest)
+    }
+
+    fn find_for(
+        &self,
+        digest: &KeyDigest,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Soon<Lookup<Self::Principal, Self::Error>, Self::Future> {
+        (**self).find_for(digest, headers, extensions)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the config says of new keys, users and teams: `default_key_generate_params`,
-//! `upperbound_key_generate_params`, `default_internal_user_params`, `default_team_params`,
-//! `max_internal_user_budget`, `internal_user_budget_duration`.
+//! `upperbound_key_generate_params`, `default_soft_budget`, `default_internal_user_params`,
+//! `default_team_params`, `max_internal_user_budget`, `internal_user_budget_duration`.
 
 use pointsman_routes::table::{Setting, Value as Text};
 use serde_json::{Map, Value, json};
@@ -56,6 +56,10 @@ fn fill(form: &mut Form, live: &Live, name: &str, fields: &[&[Field]]) {
 /// For `/key/generate`.
 pub(super) fn of_key(form: &mut Form, live: &Live, fields: &[&[Field]]) -> Result<(), Refusal> {
     fill(form, live, "default_key_generate_params", fields);
+    let soft = setting(live, "default_soft_budget");
+    if let Some(soft) = soft.filter(|soft| money::from_json(soft).is_some()) {
+        form.preset("soft_budget", soft);
+    }
     ceiling(form, live, true)
 }
 

@@ -472,7 +472,15 @@ pub(super) async fn info(ask: Ask) -> Answer {
     if !ask.caller.sees_key(&key) {
         return Err(not_yours(&ask));
     }
-    Ok(json!({"key": given, "info": view::key(&key)}))
+    let mut info = view::key(&key);
+    let by_model = ask.store.spent_by_model(&key.token).await?;
+    let by_model = by_model
+        .into_iter()
+        .map(|(model, spend)| (model, view::dollars(spend)));
+    info.insert("model_spend".to_owned(), Value::Object(by_model.collect()));
+    let reserved = ask.office.access.reserved(&Scope::Key(key.token.clone()));
+    info.insert("reserved".to_owned(), view::dollars(reserved));
+    Ok(json!({"key": given, "info": info}))
 }
 
 /// `POST /v2/key/info`.

@@ -50,12 +50,14 @@ use self::form::Form;
 use self::refusal::Refusal;
 use self::rights::Reach;
 use self::table::ENDPOINTS;
+use crate::access::Access;
 use crate::call::Principal;
 use crate::error::{Failure, RequestFault};
 use crate::ingress::answer;
 use crate::ingress::body::Body;
 use crate::live::Handle;
 use crate::models::Models;
+use crate::routing::Router;
 use crate::store::Store;
 
 /// Longest body of an admin call.
@@ -80,6 +82,8 @@ struct Office {
     live: Handle,
     store: Option<Store>,
     models: Option<Models>,
+    access: Access,
+    router: Router,
 }
 
 /// A call of an endpoint.
@@ -102,11 +106,19 @@ type Answer = Result<Value, Refusal>;
 
 impl Api {
     /// The API over a database; without one, whatever needs it says so.
-    pub fn new(live: Handle, store: Option<Store>, models: Option<Models>) -> Self {
+    pub fn new(
+        live: Handle,
+        store: Option<Store>,
+        models: Option<Models>,
+        access: Access,
+        router: Router,
+    ) -> Self {
         let office = Arc::new(Office {
             live,
             store,
             models,
+            access,
+            router,
         });
         let mut router = axum::Router::new();
         for endpoint in ENDPOINTS.iter() {

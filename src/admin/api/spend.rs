@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pointsman_routes::table::Window;
 use serde_json::{Map, Value, json};
 
 use super::refusal::Refusal;
@@ -16,6 +17,14 @@ const ROWS: u64 = 1_000;
 /// A row, with our names for what others call otherwise.
 fn show(row: &SpendRow) -> Value {
     let mut shown = serde_json::to_value(row).unwrap_or_default();
+    // LiteLLM calls a request by the id of its answer.
+    if let Some(answer) = shown
+        .as_object_mut()
+        .and_then(|row| row.remove("answer_id"))
+    {
+        shown["request_id"] = answer;
+    }
+    shown["call_id"] = json!(row.request_id);
     shown["user_id"] = json!(row.user);
     shown["cost"] = shown["spend"].clone();
     for (name, value) in [
@@ -56,6 +65,7 @@ fn filter(ask: &Ask) -> Result<LogFilter, Refusal> {
     let key = form.owned("api_key").map(|key| secret::meant(&key));
     let mut filter = LogFilter {
         request_id: form.text("request_id").map(called),
+        answer_id: form.owned("request_id"),
         api_key: key,
         user_id: form.owned("user_id"),
         team_id: form.owned("team_id"),
@@ -250,6 +260,28 @@ pub(super) async fn global(ask: Ask) -> Answer {
         "spend": proxy.spend.to_string().parse::<f64>().unwrap_or_default(),
         "max_budget": budget.map(|budget| budget.max.to_f64()),
     }))
+}
+
+/// `GET /provider/budgets`: `provider_budget_config`, and how it stands in this gateway.
+pub(super) async fn providers(ask: Ask) -> Answer {
+    let live = ask.office.live.load();
+    let budgets = live.routes().router.provider_budgets.iter();
+    let budgets = budgets.map(|(name, budget)| {
+        let (spent, end) = ask.office.router.provider_spent(name);
+        let period = budget.window.map(|window| match window {
+            Window::Seconds(seconds) if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+            Window::Seconds(seconds) => format!("{seconds}s"),
+            Window::Months(months) => format!("{months}mo"),
+        });
+        let standing = json!({
+            "budget_limit": view::dollars(budget.max),
+            "time_period": period,
+            "spend": view::dollars(spent),
+            "budget_reset_at": end.map(Time::from),
+        });
+        (name.to_string(), standing)
+    });
+    Ok(json!({"providers": budgets.collect::<Map<_, _>>()}))
 }
 
 /// `POST /global/spend/reset`: everybody's running windows begin with nothing; the log stays.

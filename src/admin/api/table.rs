@@ -187,6 +187,8 @@ pub(super) static ENDPOINTS: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
                 field("prompt", Kind::Any), field("completion_response", Kind::Object)]],
             utils::calculate;
         Get "/global/spend", Overview, "The proxy's spend and budget", NOTHING, spend::global;
+        Get "/provider/budgets", Overview, "What providers may spend, and have spent", NOTHING,
+            spend::providers;
         Post "/global/spend/reset", Proxy, "Let every running window begin with nothing", NOTHING,
             spend::reset;
         Get "/global/spend/logs", Overview, "Spend by day",

@@ -78,8 +78,11 @@ async fn scene() -> Scene {
     let table = Table::compiled(&crate::compiled::COMPILED);
     let env = |name: &str| (!name.contains("BASE")).then(|| "sk-secret".to_owned());
     let live = Live::bind(table, &Literals::default(), &env, "test".to_owned()).unwrap();
+    let handle = Handle::new(live);
+    let access = Access::new(handle.clone(), None);
+    let router = Router::new();
     Scene {
-        api: Api::new(Handle::new(live), Some(store.clone()), None),
+        api: Api::new(handle, Some(store.clone()), None, access, router),
         store,
         _folder: folder,
     }

@@ -13,7 +13,7 @@ fn object(record: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-fn dollars(amount: Usd) -> Value {
+pub(super) fn dollars(amount: Usd) -> Value {
     json!(amount.to_string().parse::<f64>().unwrap_or_default())
 }
 
