@@ -1,6 +1,7 @@
 //! What the router makes of a table, once: for each model group the row of its deployments, with
 //! all that a decision needs of them side by side.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::cooldown::Rules;
 use super::moment::Moment;
 use super::options::Options;
 use super::purse::{Allowance, Purse};
-use super::state::{Keeping, Reads, Registry, Seen, Stat, Stats};
+use super::state::{Keeping, Member, Reads, Registry, Seen, Stat, Stats};
 use super::tokens::Vocabulary;
 use crate::call::Route;
 
@@ -77,12 +78,19 @@ pub struct Gate {
     pub rpm: u64,
     /// `tpm`.
     pub tpm: u64,
+}
+
+/// What strategies compare of a [`Seat`], in little room.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
     /// `weight`.
     pub weight: Option<f32>,
     /// Dollars per token of prompt and answer together.
     pub per_token: Option<f32>,
     /// Seconds that a whole answer is said to take.
     pub prior: Option<f32>,
+    /// What it can do, if that is known.
+    pub capabilities: Option<Capabilities>,
 }
 
 /// What is rarely looked at of a deployment.
@@ -118,6 +126,10 @@ pub struct Row {
     pub seats: Box<[Seat]>,
     /// The same for each seat, for a first look.
     pub gates: Box<[Gate]>,
+    /// The same for each seat, for the strategies.
+    pub marks: Box<[Marks]>,
+    /// The gate that lets through nobody whom one of the gates does not.
+    pub narrowest: Gate,
     /// How one of them is chosen.
     pub strategy: Strategy,
     /// What of their state that needs.
@@ -138,8 +150,39 @@ pub struct Row {
     pub rules: Box<[u16]>,
     /// Whether one of its deployments has a budget.
     budgets: bool,
-    stats: Box<[Arc<Stats>]>,
+    stats: Box<[Run]>,
     turns: Arc<Turns>,
+}
+
+/// Statistics of deployments that follow each other in a row and in memory.
+#[derive(Debug)]
+struct Run {
+    block: Arc<[Stats]>,
+    range: Range<usize>,
+}
+
+impl Run {
+    /// Those of a row, in its order.
+    fn all<'a>(members: impl Iterator<Item = &'a Arc<Member>>) -> Box<[Self]> {
+        let mut runs: Vec<Self> = Vec::new();
+        for member in members {
+            let (block, at) = (member.block(), member.at());
+            match runs.last_mut() {
+                Some(run) if run.range.end == at && Arc::ptr_eq(&run.block, block) => {
+                    run.range.end += 1;
+                }
+                _ => runs.push(Self {
+                    block: Arc::clone(block),
+                    range: at..at + 1,
+                }),
+            }
+        }
+        runs.into()
+    }
+
+    fn iter(&self) -> std::slice::Iter<'_, Stats> {
+        self.block[self.range.clone()].iter()
+    }
 }
 
 /// The turns of a round robin.
@@ -164,7 +207,7 @@ pub struct Board {
     rows: Box<[Row]>,
     single: Box<[Row]>,
     labels: Box<[Labels]>,
-    stats: Box<[Arc<Stats>]>,
+    stats: Box<[Arc<Member>]>,
     purses: Box<[Purses]>,
     table_rules: List<Rule>,
 }
@@ -243,11 +286,7 @@ impl Board {
                 .any(|one| !one.capabilities.is_empty()),
             single: single.collect(),
             labels: routes.deployments.iter().map(Labels::new).collect(),
-            stats: routes
-                .deployments
-                .iter()
-                .map(|one| registry.of(&one.id, one.quota_group.as_deref()))
-                .collect(),
+            stats: registry.of_all(&routes.deployments),
             purses: routes
                 .deployments
                 .iter()
@@ -261,8 +300,8 @@ impl Board {
         for row in rows.iter_mut().chain(&mut board.single) {
             let labels = |seat: &Seat| &board.labels[usize::from(seat.deployment.0)];
             row.teams = row.seats.iter().any(|seat| labels(seat).team.is_some());
-            let stats = |seat: &Seat| Arc::clone(&board.stats[usize::from(seat.deployment.0)]);
-            row.stats = row.seats.iter().map(stats).collect();
+            let stats = |seat: &Seat| &board.stats[usize::from(seat.deployment.0)];
+            row.stats = Run::all(row.seats.iter().map(stats));
             row.budgets = row.seats.iter().any(|seat| {
                 let purses = &board.purses[usize::from(seat.deployment.0)];
                 !purses.is_empty()
@@ -304,7 +343,7 @@ impl Board {
     }
 
     /// What is known of a deployment.
-    pub fn stats(&self, deployment: DeploymentId) -> &Arc<Stats> {
+    pub fn stats(&self, deployment: DeploymentId) -> &Arc<Member> {
         &self.stats[usize::from(deployment.0)]
     }
 
@@ -352,9 +391,27 @@ impl Board {
     /// and allocates only to make `seen` larger.
     pub fn look(&self, row: &Row, stream: bool, now: Moment, seen: &mut Vec<Seen>) {
         seen.clear();
-        let reads = row.reads;
-        let each = row.stats.iter();
-        seen.extend(each.map(|stats| stats.look(reads, stream, now)));
+        let Reads {
+            usage,
+            latency,
+            errors,
+        } = row.reads;
+        for run in &row.stats {
+            seen.extend(run.iter().map(|stats| stats.look(usage, now)));
+        }
+        // What only some strategies need is added in rounds of its own, which keeps each short.
+        match latency {
+            None => {}
+            Some(Stat::Peak) => row.with_stats(seen, |stats, seen| {
+                stats.look_at_peak(stream, now, seen);
+            }),
+            Some(stat) => row.with_stats(seen, |stats, seen| {
+                stats.look_at_latency(stat, stream, now, seen);
+            }),
+        }
+        if errors {
+            row.with_stats(seen, |stats, seen| seen.errors = stats.errors(now));
+        }
         if row.budgets {
             for (seen, seat) in seen.iter_mut().zip(&row.seats) {
                 let purses = &self.purses[usize::from(seat.deployment.0)];
@@ -414,7 +471,9 @@ impl Row {
         };
         Self {
             name: name.into(),
+            narrowest: seats.iter().map(Gate::new).fold(Gate::WIDEST, Gate::and),
             gates: seats.iter().map(Gate::new).collect(),
+            marks: seats.iter().map(Marks::new).collect(),
             strategy: strategy.clone(),
             reads,
             fallback,
@@ -441,6 +500,17 @@ impl Row {
         matches!(self.strategy, Strategy::Capability)
     }
 
+    /// Goes through what is known of its deployments and what was seen of them.
+    #[inline]
+    fn with_stats(&self, seen: &mut [Seen], look: impl Fn(&Stats, &mut Seen)) {
+        let mut seen = seen.iter_mut();
+        for run in &self.stats {
+            for (stats, seen) in run.iter().zip(&mut seen) {
+                look(stats, seen);
+            }
+        }
+    }
+
     /// Whether nobody else is in it.
     pub fn is_single(&self) -> bool {
         self.seats.len() == 1
@@ -465,6 +535,30 @@ impl Row {
 }
 
 impl Gate {
+    /// That lets everybody through.
+    const WIDEST: Self = Self {
+        routes: u32::MAX,
+        order: u32::MAX,
+        lacks: Capabilities::NONE,
+        parallel: u32::MAX,
+        window: u64::MAX,
+        rpm: u64::MAX,
+        tpm: u64::MAX,
+    };
+
+    /// One gate behind the other.
+    fn and(self, other: Self) -> Self {
+        Self {
+            routes: self.routes & other.routes,
+            order: self.order.min(other.order),
+            lacks: self.lacks.with(other.lacks),
+            parallel: self.parallel.min(other.parallel),
+            window: self.window.min(other.window),
+            rpm: self.rpm.min(other.rpm),
+            tpm: self.tpm.min(other.tpm),
+        }
+    }
+
     fn new(seat: &Seat) -> Self {
         let served = Route::ALL.iter().filter(|route| seat.serves(**route));
         Self {
@@ -477,15 +571,23 @@ impl Gate {
             window: seat.window.unwrap_or(u64::MAX),
             rpm: seat.rpm.unwrap_or(u64::MAX),
             tpm: seat.tpm.unwrap_or(u64::MAX),
-            weight: seat.weight.map(narrow),
-            per_token: seat.per_token,
-            prior: seat.prior,
         }
     }
 
     /// The bit of a route.
     pub const fn bit(route: Route) -> u32 {
         1 << route as u8
+    }
+}
+
+impl Marks {
+    fn new(seat: &Seat) -> Self {
+        Self {
+            weight: seat.weight.map(narrow),
+            per_token: seat.per_token,
+            prior: seat.prior,
+            capabilities: seat.capabilities,
+        }
     }
 }
 

@@ -6,12 +6,12 @@
 
 use pointsman_routes::table::{DeploymentId, Target};
 
-use super::board::{Board, Row};
+use super::board::{Board, Gate, Row};
 use super::facts::Facts;
 use super::filter::{Checks, Exclusion};
 use super::moment::Draw;
 use super::state::Seen;
-use super::strategy::{self, Candidates};
+use super::strategy::{self, Candidates, Columns};
 
 /// What a decision wrote down: for each position of the row why it was left out, or its score. Used
 /// again and again, so that a decision allocates nothing.
@@ -60,10 +60,12 @@ pub fn decide<'s>(
     }
     let mut candidates = Candidates {
         eligible: &sheet.eligible,
-        seats: &row.seats,
-        gates: &row.gates,
-        seen,
-        exclusions: &sheet.exclusions,
+        row: Columns {
+            seats: &row.seats,
+            gates: &row.gates,
+            marks: &row.marks,
+            seen,
+        },
         scores: &mut sheet.scores,
     };
     sheet.chosen = strategy::choose(board, row, &mut candidates, facts, draw);
@@ -105,37 +107,45 @@ impl Sheet {
             eligible,
             chosen,
         } = self;
+        let count = row.seats.len();
         scores.clear();
-        scores.resize(row.seats.len(), 0.0);
-        eligible.clear();
+        scores.resize(count, 0.0);
         exclusions.clear();
+        exclusions.resize(count, None);
+        // Room for all, so that none is made for each.
+        eligible.resize(count, 0);
         *chosen = None;
         let checks = Checks::new(board, row, facts);
-        let mut lowest = u32::MAX;
-        let each = row.gates.iter().zip(seen).zip(0_u16..);
-        exclusions.extend(each.map(|((gate, seen), at)| {
-            if !checks.passes(gate, seen) {
-                let exclusion = checks.exclusion(&row.seats[usize::from(at)], seen);
-                if exclusion.is_some() {
-                    return exclusion;
-                }
+        let mut left = 0;
+        let each = row.gates.iter().zip(seen).zip(exclusions.iter_mut());
+        for (((gate, seen), excluded), at) in each.zip(0_u16..) {
+            if !checks.passes(gate, seen)
+                && checks.excludes(&row.seats[usize::from(at)], seen, excluded)
+            {
+                continue;
             }
-            if gate.order < lowest {
-                lowest = gate.order;
-                eligible.clear();
-            }
-            if gate.order == lowest {
-                eligible.push(at);
-            }
-            None
-        }));
+            eligible[left] = at;
+            left += 1;
+        }
+        eligible.truncate(left);
         if row.levels {
-            for (gate, exclusion) in row.gates.iter().zip(exclusions) {
-                if gate.order > lowest && exclusion.is_none() {
-                    *exclusion = Some(Exclusion::Order(lowest));
-                }
-            }
+            keep_lowest(&row.gates, eligible, exclusions);
         }
         !eligible.is_empty()
     }
+}
+
+/// Leaves only those of the lowest `order`.
+fn keep_lowest(gates: &[Gate], eligible: &mut Vec<u16>, exclusions: &mut [Option<Exclusion>]) {
+    let order = |at: u16| gates[usize::from(at)].order;
+    let Some(lowest) = eligible.iter().map(|at| order(*at)).min() else {
+        return;
+    };
+    eligible.retain(|at| {
+        let stays = order(*at) == lowest;
+        if !stays {
+            exclusions[usize::from(*at)] = Some(Exclusion::Order(lowest));
+        }
+        stays
+    });
 }

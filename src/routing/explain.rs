@@ -305,9 +305,9 @@ fn state(seen: &Seen) -> State {
             Health::Unhealthy => "unhealthy",
         },
         in_flight: seen.in_flight,
-        requests: seen.requests,
+        requests: seen.requests.into(),
         tokens: seen.tokens,
-        latency: seen.latency,
+        latency: seen.latency(),
         errors: seen.errors,
     }
 }

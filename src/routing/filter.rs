@@ -93,6 +93,8 @@ pub struct Checks<'a> {
 struct First {
     /// Whether the first look is enough for those who pass it.
     enough: bool,
+    /// Whether what the table says lets the request go to anybody.
+    any: bool,
     route: u32,
     needs: Capabilities,
     most: u64,
@@ -130,6 +132,7 @@ impl<'a> Checks<'a> {
             rare: facts.region.is_some() || !facts.words.is_empty() || row.teams,
             first: First {
                 enough: false,
+                any: false,
                 route: Gate::bit(facts.route),
                 needs: if options.checks {
                     facts.needs
@@ -145,8 +148,9 @@ impl<'a> Checks<'a> {
             checks.tags = checks.wanted();
             checks.rare |= checks.tags != Wanted::Any;
         }
-        checks.first.enough =
-            !checks.rare && !row.direct && checks.limits && facts.is_first_choice();
+        let first = &mut checks.first;
+        first.enough = !checks.rare && !row.direct && facts.is_first_choice();
+        first.any = first.suits(&row.narrowest);
         checks
     }
 
@@ -191,30 +195,43 @@ impl<'a> Checks<'a> {
     #[inline]
     #[expect(
         clippy::needless_bitwise_bool,
-        reason = "all of it is looked at, so that there is one jump and not ten"
+        reason = "all of it is looked at, so that there is one jump and not six"
     )]
     pub fn passes(&self, gate: &Gate, seen: &Seen) -> bool {
         let first = &self.first;
+        if !first.enough || !(first.any || first.suits(gate)) {
+            return false;
+        }
+        let well = matches!(seen.health, Health::Up | Health::HalfOpen)
+            & (seen.broke.0 == 0)
+            & (seen.in_flight < gate.parallel);
+        if !self.limits {
+            return well;
+        }
         let guess = if first.guess { seen.answer } else { 0 };
         let tokens = seen
             .tokens
             .saturating_add(first.tokens)
             .saturating_add(guess.into());
-        first.enough
-            & (gate.routes & first.route != 0)
-            & (gate.lacks.0 & first.needs.0 == 0)
-            & (first.most <= gate.window)
-            & matches!(seen.health, Health::Up | Health::HalfOpen)
-            & (seen.broke.0 == 0)
-            & (seen.in_flight < gate.parallel)
-            & (seen.requests < gate.rpm)
-            & (tokens <= gate.tpm)
+        well & (u64::from(seen.requests) < gate.rpm) & (tokens <= gate.tpm)
+    }
+
+    /// Notes [why](Self::exclusion) this deployment is left out; whether it is.
+    #[inline(never)]
+    pub fn excludes(&self, seat: &Seat, seen: &Seen, note: &mut Option<Exclusion>) -> bool {
+        *note = self.exclusion(seat, seen);
+        note.is_some()
     }
 
     /// Why this deployment is left out, if it is; the first reason of several. Of those that have a
     /// time to wait for, the one that lasts comes last, so that it is told only if nothing else
     /// stands in the way.
-    pub fn exclusion(&self, seat: &Seat, seen: &Seen) -> Option<Exclusion> {
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "so that it is written where it is kept, which halves its cost"
+    )]
+    fn exclusion(&self, seat: &Seat, seen: &Seen) -> Option<Exclusion> {
         if !seat.served {
             return Some(Exclusion::Unserved);
         }
@@ -250,6 +267,7 @@ impl<'a> Checks<'a> {
     }
 
     /// What may be otherwise in a moment.
+    #[inline]
     fn now(&self, seat: &Seat, seen: &Seen) -> Option<Exclusion> {
         // A deployment that is called by its id is asked even while it rests.
         match seen.health {
@@ -270,7 +288,7 @@ impl<'a> Checks<'a> {
         }
         if self.limits {
             if let Some(rpm) = seat.rpm
-                && seen.requests >= rpm
+                && u64::from(seen.requests) >= rpm
             {
                 return Some(Exclusion::Requests(rpm));
             }
@@ -314,6 +332,17 @@ impl<'a> Checks<'a> {
             .iter()
             .all(|word| labels.words.iter().any(|known| &**known == *word));
         (!has_words).then_some(Exclusion::Words)
+    }
+}
+
+impl First {
+    /// Whether what the table says of a deployment lets the request go there.
+    #[inline]
+    #[expect(clippy::needless_bitwise_bool, reason = "one jump is enough")]
+    fn suits(&self, gate: &Gate) -> bool {
+        (gate.routes & self.route != 0)
+            & (gate.lacks.0 & self.needs.0 == 0)
+            & (self.most <= gate.window)
     }
 }
 

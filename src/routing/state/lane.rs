@@ -56,9 +56,8 @@ impl Default for Keeping {
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Lane {
-    mean: AtomicU32,
-    p95: AtomicU32,
-    ewma: AtomicU32,
+    /// By [`Stat`]; a peak is none of them.
+    figures: [AtomicU32; 3],
     count: AtomicU32,
     /// When the oldest sample is to be dropped.
     stale: AtomicU64,
@@ -76,21 +75,34 @@ struct Samples {
 
 impl Lane {
     /// The figure in seconds; `None` if there is no sample.
-    #[inline]
     pub fn read(&self, stat: Stat, now: Moment) -> Option<f32> {
-        if self.count.load(Relaxed) == 0 {
-            return None;
+        if stat == Stat::Peak {
+            return self.peak(now).map(|(peak, age)| faded(peak, age));
         }
-        if now.0 >= self.stale.load(Relaxed) && !self.refresh(now) {
-            return None;
-        }
-        let figure = match stat {
-            Stat::Mean => &self.mean,
-            Stat::P95 => &self.p95,
-            Stat::Ewma => &self.ewma,
-            Stat::Peak => return Some(self.peak_at(now)),
-        };
-        Some(f32::from_bits(figure.load(Relaxed)))
+        self.figure(stat, now)
+    }
+
+    /// As [`read`](Self::read), for any but a peak, of which there is none.
+    #[inline]
+    pub(super) fn figure(&self, stat: Stat, now: Moment) -> Option<f32> {
+        let figure = self.figures.get(stat as usize)?;
+        self.has_any(now)
+            .then(|| f32::from_bits(figure.load(Relaxed)))
+    }
+
+    /// A peak as it was noted, and how many milliseconds ago that was.
+    #[inline]
+    pub(super) fn peak(&self, now: Moment) -> Option<(f32, u32)> {
+        self.has_any(now).then(|| {
+            let (peak, noted) = unpack(self.peak.load(Relaxed));
+            (peak, millis(now).wrapping_sub(noted))
+        })
+    }
+
+    /// Whether there is a sample that is not stale.
+    #[inline]
+    fn has_any(&self, now: Moment) -> bool {
+        self.count.load(Relaxed) != 0 && (now.0 < self.stale.load(Relaxed) || self.refresh(now))
     }
 
     /// Drops stale samples; whether any is left.
@@ -128,9 +140,10 @@ impl Lane {
 
     fn publish(&self, samples: &Samples) {
         let kept = samples.kept.len();
-        self.mean.store(samples.mean().to_bits(), Relaxed);
-        self.p95.store(samples.p95().to_bits(), Relaxed);
-        self.ewma.store(samples.ewma.to_bits(), Relaxed);
+        let figures = [samples.mean(), samples.p95(), samples.ewma];
+        for (kept, figure) in self.figures.iter().zip(figures) {
+            kept.store(figure.to_bits(), Relaxed);
+        }
         self.count
             .store(u32::try_from(kept).unwrap_or(u32::MAX), Relaxed);
         let stale = samples
@@ -155,7 +168,7 @@ impl Lane {
 
     fn peak_at(&self, now: Moment) -> f32 {
         let (seconds, noted) = unpack(self.peak.load(Relaxed));
-        seconds * kept_share(millis(now).wrapping_sub(noted))
+        faded(seconds, millis(now).wrapping_sub(noted))
     }
 }
 
@@ -187,6 +200,11 @@ impl Samples {
 }
 
 /// What is left of a peak after so many milliseconds.
+pub(super) fn faded(peak: f32, millis: u32) -> f32 {
+    peak * kept_share(millis)
+}
+
+/// The share of a peak that is left after so many milliseconds.
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
 fn kept_share(millis: u32) -> f32 {
     (-(millis as f32) / DECAY.as_millis() as f32).exp()

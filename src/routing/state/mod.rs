@@ -16,7 +16,7 @@ use std::sync::atomic::{
 use std::time::Duration;
 
 pub use self::lane::{Keeping, Lane, Stat};
-pub use self::registry::Registry;
+pub use self::registry::{Member, Registry};
 pub use self::window::Windows;
 use super::class::Class;
 use super::moment::Moment;
@@ -71,11 +71,14 @@ pub struct Seen {
     /// Whether it may be asked.
     pub health: Health,
     /// Requests of the running minute.
-    pub requests: u64,
+    pub requests: u32,
     /// Tokens of the running minute, reserved ones among them.
     pub tokens: u64,
-    /// Seconds by the strategy's measure; `None` if it was never measured.
+    /// Seconds by the strategy's measure; `None` if it was never measured. A peak stands here as
+    /// it was noted: [`latency`](Self::latency) tells what is left of it.
     pub latency: Option<f32>,
+    /// Milliseconds that a peak has been fading for; zero for any other measure.
+    pub fading: u32,
     /// Share of failures in the running minute.
     pub errors: f32,
     /// Tokens that an answer of it may well take.
@@ -84,6 +87,17 @@ pub struct Seen {
     pub turn: u64,
     /// Until when its money is spent; zero if some is left.
     pub broke: Moment,
+}
+
+impl Seen {
+    /// Seconds by the strategy's measure; `None` if it was never measured.
+    #[inline]
+    pub fn latency(&self) -> Option<f32> {
+        match self.latency {
+            Some(peak) if self.fading > 0 => Some(lane::faded(peak, self.fading)),
+            latency => latency,
+        }
+    }
 }
 
 /// Whether a deployment may be asked.
@@ -200,28 +214,36 @@ impl Stats {
         }
     }
 
-    /// Copies what `reads` names. Takes no lock.
+    /// Copies what stands in the first cache line: all but the latency and the failures. Takes no
+    /// lock, as the others do not.
     #[inline]
-    pub fn look(&self, reads: Reads, stream: bool, now: Moment) -> Seen {
-        let [requests, tokens] = if reads.usage {
+    pub fn look(&self, usage: bool, now: Moment) -> Seen {
+        let [requests, tokens] = if usage {
             self.quota().used(now)
         } else {
             [0; 2]
         };
-        let latency = match reads.latency {
-            Some(stat) => self.lane(stream).read(stat, now),
-            None => None,
-        };
         Seen {
             in_flight: self.in_flight.load(Relaxed),
             health: self.health(now),
-            requests,
+            requests: u32::try_from(requests).unwrap_or(u32::MAX),
             tokens,
-            latency,
-            errors: if reads.errors { self.errors(now) } else { 0.0 },
             answer: self.answer.load(Relaxed),
-            turn: 0,
-            broke: Moment(0),
+            ..Seen::default()
+        }
+    }
+
+    /// Copies the latency by this measure.
+    #[inline]
+    pub(super) fn look_at_latency(&self, stat: Stat, stream: bool, now: Moment, seen: &mut Seen) {
+        seen.latency = self.lane(stream).figure(stat, now);
+    }
+
+    /// Copies the peak of the latency.
+    #[inline]
+    pub(super) fn look_at_peak(&self, stream: bool, now: Moment, seen: &mut Seen) {
+        if let Some((peak, age)) = self.lane(stream).peak(now) {
+            (seen.latency, seen.fading) = (Some(peak), age);
         }
     }
 
@@ -294,13 +316,12 @@ impl Stats {
     }
 
     /// Share of failures in the running minute.
-    #[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
+    #[inline]
     pub fn errors(&self, now: Moment) -> f32 {
-        let [good, bad] = self.outcomes.used(now);
-        if bad == 0 {
-            return 0.0;
+        match self.outcomes.used(now) {
+            [_, 0] => 0.0,
+            [good, bad] => share(bad, good + bad),
         }
-        bad as f32 / (good + bad) as f32
     }
 
     /// Counts a good answer.
@@ -410,6 +431,13 @@ impl Stats {
     pub(super) fn end_probe(&self) {
         self.probing.store(false, Release);
     }
+}
+
+/// Apart, because there mostly is none.
+#[cold]
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more")]
+fn share(of: u64, all: u64) -> f32 {
+    of as f32 / all as f32
 }
 
 fn burst_at(held: u64, burst: Duration, now: Moment) -> u32 {

@@ -29,7 +29,8 @@ fn share_used(one: Candidate<'_>) -> f32 {
         u64::MAX => 0.0,
         limit => float(used) / float(limit),
     };
-    share(one.seen.tokens, one.gate.tpm).max(share(one.seen.requests, one.gate.rpm))
+    let gate = one.gate();
+    share(one.seen.tokens, gate.tpm).max(share(one.seen.requests.into(), gate.rpm))
 }
 
 /// `weighted_round_robin`: the one whose turn comes first; of several the first in the file. No

@@ -47,9 +47,9 @@ impl Guess {
     fn known(self, one: Candidate<'_>) -> Option<f32> {
         let prior = || {
             let tokens = if self.stream { 1.0 } else { PRIOR_TOKENS };
-            one.gate.prior.map(|prior| prior / tokens)
+            one.marks.prior.map(|prior| prior / tokens)
         };
-        one.seen.latency.or_else(prior)
+        one.seen.latency().or_else(prior)
     }
 
     fn latency(self, one: Candidate<'_>) -> f32 {
@@ -98,9 +98,7 @@ pub(super) fn lowest(
         return best;
     }
     let bound = candidates.scores[usize::from(best?)] * (1.0 + buffer);
-    let near = |at: &&u16| candidates.scores[usize::from(**at)] <= bound;
-    let count = candidates.eligible.iter().filter(near).count();
-    candidates.within(bound, count, draw)
+    candidates.within(bound, draw)
 }
 
 /// `peak-ewma`: of two candidates drawn at random the one with the lower product of latency and
@@ -148,12 +146,19 @@ pub(super) fn score(
     let mut unmeasured = false;
     let (mut fastest, mut cheapest, mut dearest) = (f32::INFINITY, f32::INFINITY, 0.0_f32);
     for one in candidates.iter() {
-        let known = guess.known(one);
-        unmeasured |= known.is_none();
-        fastest = known.map_or(fastest, |known| fastest.min(known));
-        if let Some(price) = one.gate.per_token {
-            cheapest = cheapest.min(price);
-            dearest = dearest.max(price);
+        // Compared and not `min`: nothing here is NaN, and minding that takes twice as long.
+        match guess.known(one) {
+            Some(known) if known < fastest => fastest = known,
+            Some(_) => {}
+            None => unmeasured = true,
+        }
+        if let Some(price) = one.marks.per_token {
+            if price < cheapest {
+                cheapest = price;
+            }
+            if price > dearest {
+                dearest = price;
+            }
         }
     }
     if unmeasured {
@@ -173,7 +178,7 @@ pub(super) fn score(
     let errors = narrow(errors * ERRORS);
     candidates.least(draw, |one| {
         latency * guess.latency(one)
-            + cost * one.gate.per_token.unwrap_or(dearest)
+            + cost * one.marks.per_token.unwrap_or(dearest)
             + errors * one.seen.errors
     })
 }

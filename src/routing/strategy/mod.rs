@@ -13,9 +13,8 @@ mod tests;
 
 use pointsman_routes::table::Strategy;
 
-use super::board::{Board, Gate, Row, Seat};
+use super::board::{Board, Gate, Marks, Row, Seat};
 use super::facts::Facts;
-use super::filter::Exclusion;
 use super::moment::Draw;
 use super::state::Seen;
 
@@ -25,15 +24,34 @@ pub struct Candidates<'a> {
     /// Their positions in the row.
     pub eligible: &'a [u16],
     /// The row that they stand in.
-    pub seats: &'a [Seat],
-    /// What most strategies look at of it.
-    pub gates: &'a [Gate],
-    /// The state of each of the row.
-    pub seen: &'a [Seen],
-    /// Why each of the row is left out; who is not is a candidate.
-    pub exclusions: &'a [Option<Exclusion>],
+    pub row: Columns<'a>,
     /// A score for each of the row.
     pub scores: &'a mut [f32],
+}
+
+/// A row, and the state of each that stands in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns<'a> {
+    /// All that the table says of each.
+    pub seats: &'a [Seat],
+    /// Their limits.
+    pub gates: &'a [Gate],
+    /// What most strategies look at.
+    pub marks: &'a [Marks],
+    /// Their state.
+    pub seen: &'a [Seen],
+}
+
+impl<'a> Columns<'a> {
+    #[inline]
+    fn candidate(self, at: u16) -> Candidate<'a> {
+        Candidate {
+            at,
+            row: self,
+            marks: &self.marks[usize::from(at)],
+            seen: &self.seen[usize::from(at)],
+        }
+    }
 }
 
 /// One of them.
@@ -41,10 +59,9 @@ pub struct Candidates<'a> {
 pub struct Candidate<'a> {
     /// Its position in the row.
     pub at: u16,
-    /// The row's seats; its own is [`seat`](Self::seat).
-    seats: &'a [Seat],
+    row: Columns<'a>,
     /// What most strategies look at of it.
-    pub gate: &'a Gate,
+    pub marks: &'a Marks,
     /// Its state.
     pub seen: &'a Seen,
 }
@@ -52,34 +69,26 @@ pub struct Candidate<'a> {
 impl<'a> Candidate<'a> {
     /// What the table says of it.
     pub fn seat(&self) -> &'a Seat {
-        &self.seats[usize::from(self.at)]
+        &self.row.seats[usize::from(self.at)]
+    }
+
+    /// Its limits.
+    pub fn gate(&self) -> &'a Gate {
+        &self.row.gates[usize::from(self.at)]
     }
 }
 
 impl<'a> Candidates<'a> {
     /// Each of them, in the order of the row.
     pub fn iter(&self) -> impl Iterator<Item = Candidate<'a>> + Clone + use<'a> {
-        let seats = self.seats;
-        let row = self.gates.iter().zip(self.seen).zip(self.exclusions);
-        row.zip(0_u16..)
-            .filter(|((_, exclusion), _)| exclusion.is_none())
-            .map(move |(((gate, seen), _), at)| Candidate {
-                at,
-                seats,
-                gate,
-                seen,
-            })
+        let row = self.row;
+        self.eligible.iter().map(move |at| row.candidate(*at))
     }
 
     /// The candidate at this place among them.
     fn nth(&self, place: usize) -> Option<Candidate<'a>> {
-        let at = *self.eligible.get(place)?;
-        Some(Candidate {
-            at,
-            seats: self.seats,
-            gate: &self.gates[usize::from(at)],
-            seen: &self.seen[usize::from(at)],
-        })
+        let at = self.eligible.get(place)?;
+        Some(self.row.candidate(*at))
     }
 
     /// Scores every candidate.
@@ -92,24 +101,19 @@ impl<'a> Candidates<'a> {
 
     /// Scores every candidate; gives one of those with the lowest score.
     fn least(&mut self, draw: Draw, score: impl Fn(Candidate<'a>) -> f32) -> Option<u16> {
-        let (mut best, mut count, mut chosen) = (f32::INFINITY, 0, None);
+        let mut best = f32::INFINITY;
         self.score(|one| {
             let score = score(one);
-            if score < best {
-                (best, count, chosen) = (score, 1, Some(one.at));
-            } else if score <= best {
-                count += 1;
-            }
+            best = if score < best { score } else { best };
             score
         });
-        if count == 1 && chosen.is_some() {
-            return chosen;
-        }
-        self.within(best, count, draw)
+        self.within(best, draw)
     }
 
-    /// One of the `count` whose score is not above `bound`.
-    fn within(&self, bound: f32, count: usize, draw: Draw) -> Option<u16> {
+    /// One of those whose score is not above `bound`.
+    fn within(&self, bound: f32, draw: Draw) -> Option<u16> {
+        let near = |at: &u16| usize::from(self.scores[usize::from(*at)] <= bound);
+        let count = self.eligible.iter().map(near).sum();
         let mut left = draw.below(count, chance::TIE);
         let mut eligible = self.eligible.iter();
         let found = eligible.find(|at| {

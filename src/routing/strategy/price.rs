@@ -10,7 +10,7 @@ const UNKNOWN: f32 = 10.0;
 /// `cost-based-routing`: the lowest sum of a prompt token's and an answer token's price; ties at
 /// random. An unknown price is higher than any.
 pub(super) fn lowest(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    candidates.least(draw, |one| one.gate.per_token.unwrap_or(UNKNOWN))
+    candidates.least(draw, |one| one.marks.per_token.unwrap_or(UNKNOWN))
 }
 
 /// `cost_threshold`: the cheapest for this request, if that costs less than so many dollars.
@@ -45,11 +45,11 @@ pub(super) fn least_overqualified(
 ) -> Option<u16> {
     candidates.least(draw, |one| {
         let surplus = one
-            .seat()
+            .marks
             .capabilities
             .map_or(u32::BITS, |has| has.without(facts.needs).0.count_ones());
         // Dollars per million tokens, bent below one: they only part those of equal ability.
-        let dollars = one.gate.per_token.unwrap_or(UNKNOWN) * 1e6;
+        let dollars = one.marks.per_token.unwrap_or(UNKNOWN) * 1e6;
         narrow(surplus.into()) + dollars / (10.0 + dollars)
     })
 }

@@ -1,20 +1,19 @@
 //! By chance.
 
-use super::{Candidates, chance, narrow};
-use crate::routing::board::Gate;
+use super::{Candidate, Candidates, chance, narrow};
 use crate::routing::moment::Draw;
 
 /// LiteLLM's `simple-shuffle`: at random, weighted by `weight` if the first candidate has one, else
 /// by its `rpm`, else by its `tpm`, else evenly. A candidate without the chosen figure counts as
 /// zero. If all count as zero, the choice is even. A score is the share of the others.
 pub(super) fn simple(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16> {
-    let first = candidates.iter().next()?.gate;
-    let total = if first.weight.is_some() {
-        shares(candidates, |gate| gate.weight.unwrap_or(0.0).max(0.0))
-    } else if first.rpm != u64::MAX {
-        shares(candidates, |gate| as_share(gate.rpm))
-    } else if first.tpm != u64::MAX {
-        shares(candidates, |gate| as_share(gate.tpm))
+    let first = candidates.iter().next()?;
+    let total = if first.marks.weight.is_some() {
+        shares(candidates, |one| one.marks.weight.unwrap_or(0.0).max(0.0))
+    } else if first.gate().rpm != u64::MAX {
+        shares(candidates, |one| as_share(one.gate().rpm))
+    } else if first.gate().tpm != u64::MAX {
+        shares(candidates, |one| as_share(one.gate().tpm))
     } else {
         0.0
     };
@@ -41,10 +40,10 @@ pub(super) fn simple(candidates: &mut Candidates<'_>, draw: Draw) -> Option<u16>
 }
 
 /// Scores every candidate with its share; gives the sum.
-fn shares(candidates: &mut Candidates<'_>, share: impl Fn(&Gate) -> f32) -> f64 {
+fn shares(candidates: &mut Candidates<'_>, share: impl Fn(Candidate<'_>) -> f32) -> f64 {
     let mut total = 0.0;
     candidates.score(|one| {
-        let share = share(one.gate);
+        let share = share(one);
         total += f64::from(share);
         share
     });

@@ -362,22 +362,25 @@ fn seen() -> impl Strategy<Value = Seen> {
     (
         health,
         0..20_u32,
-        (0..30_u64, 0..3_000_u64),
-        proptest::option::of(0.0..10.0_f32),
+        (0..30_u32, 0..3_000_u64),
+        (proptest::option::of(0.0..10.0_f32), 0..20_000_u32),
         0.0..1.0_f32,
         (any::<u32>(), 0..4_u64),
     )
         .prop_map(
-            |(health, in_flight, (requests, tokens), latency, errors, (turn, broke))| Seen {
-                broke: Moment(broke / 3),
-                in_flight,
-                health,
-                requests,
-                tokens,
-                latency,
-                errors,
-                answer: 10,
-                turn: turn.into(),
+            |(health, in_flight, (requests, tokens), (latency, fading), errors, (turn, broke))| {
+                Seen {
+                    fading,
+                    broke: Moment(broke / 3),
+                    in_flight,
+                    health,
+                    requests,
+                    tokens,
+                    latency,
+                    errors,
+                    answer: 10,
+                    turn: turn.into(),
+                }
             },
         )
 }
