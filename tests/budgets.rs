@@ -450,6 +450,62 @@ async fn a_spent_budget_pays_again_when_it_is_raised_or_begins_anew() {
 }
 
 #[tokio::test]
+async fn money_in_several_windows_is_held_in_each() {
+    let scene = Scene::sqlite().await;
+    let windows = json!([
+        {"budget_duration": "2s", "max_budget": 0.01},
+        {"budget_duration": "1d", "max_budget": 0.02},
+    ]);
+    let made = scene
+        .made("/key/generate", json!({"budget_limits": windows}))
+        .await;
+    assert_eq!(made["budget_limits"], windows);
+    let key = made["key"].as_str().unwrap();
+    let holder = scene.gateway.client().key(key);
+    assert_eq!(ask(&holder).await.status, 200);
+    let spent = until(&holder, 429).await;
+    assert_spent(&spent, "Key=key");
+    assert!(
+        spent.text().contains("Max budget: 0.01"),
+        "{}",
+        spent.text()
+    );
+    // The short window ends by itself, the long one does not.
+    until(&holder, 200).await;
+    soon("the long window is spent", async {
+        loop {
+            let refused = until(&holder, 429).await;
+            if refused.text().contains("Max budget: 0.02") {
+                return assert_spent(&refused, "Key=key");
+            }
+        }
+    })
+    .await;
+    // Another secret does not change what the key has spent.
+    let path = format!("/key/{key}/regenerate");
+    let other = scene.made(&path, json!({})).await;
+    let holder = scene.gateway.client().key(other["key"].as_str().unwrap());
+    assert_spent(&ask(&holder).await, "Key=key");
+
+    let windows = json!([{"budget_duration": "1h", "max_budget": 0.01}]);
+    let team = json!({"team_id": "windows", "budget_limits": windows});
+    let team = scene.made("/team/new", team).await;
+    assert_eq!(team["budget_limits"], windows);
+    let holder = scene.holder(json!({"team_id": "windows"})).await;
+    assert_eq!(ask(&holder).await.status, 200);
+    assert_spent(&until(&holder, 429).await, "Team=windows");
+    for wrong in [
+        json!([{"budget_duration": "1h"}]),
+        json!([{"budget_duration": "soon", "max_budget": 1}]),
+        json!([{"budget_duration": "1h", "max_budget": 1}, {"budget_duration": "1h", "max_budget": 2}]),
+    ] {
+        let body = json!({"budget_limits": wrong});
+        let refused = scene.admin.post("/key/generate", &body).await;
+        assert_eq!(refused.status, 422, "{wrong}: {}", refused.text());
+    }
+}
+
+#[tokio::test]
 async fn a_soft_budget_warns_and_refuses_nobody() {
     let scene = Scene::start(
         None,

@@ -1,7 +1,7 @@
 //! A short list that lives where it is put: what a request holds must not cost an allocation.
 
 /// The most buckets or budgets that one request may touch.
-pub const MOST: usize = 12;
+pub const MOST: usize = 16;
 
 /// A list of at most [`MOST`] items, without allocation.
 #[derive(Debug, Clone, Copy)]

@@ -173,7 +173,7 @@ impl Charges<Request<Arc<Call>>> for Access {
         if budgets.is_empty() {
             return None;
         }
-        let amount = reserve(call, &self.0.ledger, &budgets);
+        let amount = of_all(reserve(call, &self.0.ledger, &budgets), budgets.len());
         call.tab.hold(amount.picos());
         let charge = Charge::new(amount).measure(Settled(Arc::clone(&call.tab)));
         Some(charge.budgets(budgets.iter().copied().take(MOST)))
@@ -224,6 +224,16 @@ pub(super) fn refusal(
         retry_after: over.retry_after,
         status: live.routes().general.budget_error_status,
     }))
+}
+
+/// The amount to reserve of so many budgets: what no budget pays if they are more than one request can
+/// be charged to, so that none of them is left out.
+pub(super) fn of_all(amount: Usd, budgets: usize) -> Usd {
+    if budgets <= MOST {
+        return amount;
+    }
+    tracing::error!("a request counts against {budgets} budgets, which is more than {MOST}");
+    Usd::MAX
 }
 
 /// The amount to reserve: the worst case, or what is left where that is less but pays an answer.

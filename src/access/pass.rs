@@ -225,6 +225,7 @@ impl Access {
         }
         // Nothing would be paid by a budget that is spent.
         let worst = picos(passing.worst()).max(Usd::from_picos(1));
+        let worst = charge::of_all(worst, budgets.len());
         let charge = budgets
             .into_iter()
             .take(MOST_BUDGETS)

@@ -26,6 +26,9 @@ pub struct Allowance {
     pub rpm_limit: Option<u64>,
     /// Requests at once.
     pub max_parallel_requests: Option<u64>,
+    /// Money in other windows, all of them at once; of keys, teams and users.
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    pub budget_limits: Vec<BudgetLimit>,
     /// Money per model.
     #[serde(deserialize_with = "or_default")]
     pub model_max_budget: BTreeMap<String, ModelBudget>,
@@ -62,6 +65,16 @@ impl Allowance {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Money in one window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetLimit {
+    /// The window.
+    pub budget_duration: Period,
+    /// How much.
+    #[serde(with = "money::always")]
+    pub max_budget: Usd,
 }
 
 /// Money for one model.

@@ -23,12 +23,12 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-pub use self::allowance::{Allowance, Budget, ModelBudget};
+pub use self::allowance::{Allowance, Budget, BudgetLimit, ModelBudget};
 pub use self::key::{Key, KeyType};
 pub use self::party::{EndUser, Member, MemberRole, Membership, Organization, Role, Team, User};
 pub use self::period::{NotAPeriod, Period};
 pub use self::row::SpendRow;
-pub use self::scope::{Scope, Spent};
+pub use self::scope::{Holder, Scope, Spent};
 pub use self::time::{NotATime, Time};
 
 /// A key and everybody it answers to, read together.

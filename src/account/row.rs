@@ -7,7 +7,7 @@ use rustc_hash::FxBuildHasher;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Scope, Time, money};
+use super::{Holder, Scope, Time, money};
 
 /// A row of the spend log: one request. The names are those of LiteLLM's `/spend/logs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,10 @@ pub struct SpendRow {
     /// The id in the answer, where the provider made one and the caller saw it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_id: Option<String>,
+    /// The windows of [`budget_limits`](super::Allowance::budget_limits) that it counts in. They are kept
+    /// with the sums, not in the log.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<(Holder, String)>,
     /// The prompt, where keeping it is switched on.
     pub messages: Option<Value>,
     /// The answer, where keeping it is switched on.
@@ -146,6 +150,18 @@ impl SpendRow {
             scopes.push(Scope::EndUser(end_user));
         }
         scopes.extend(self.request_tags.iter().cloned().map(Scope::Tag));
+        scopes.extend(self.windows.iter().filter_map(|(holder, period)| {
+            let id = match holder {
+                Holder::Key => Some(self.api_key.clone()).filter(|key| !key.is_empty()),
+                Holder::Team => named(&self.team_id),
+                Holder::User => named(&self.user),
+            };
+            Some(Scope::Window {
+                holder: *holder,
+                id: id?,
+                period: period.clone(),
+            })
+        }));
         scopes.sort_unstable();
         scopes.dedup();
         scopes
@@ -164,6 +180,7 @@ impl SpendRow {
                 &row.end_user,
                 &row.model_group,
                 &row.request_tags,
+                &row.windows,
             );
             alike.entry(whose).or_default().push(row);
         }

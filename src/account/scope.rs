@@ -1,8 +1,9 @@
 //! Whose spend is counted.
 
 use pointsman_routes::usd::Usd;
+use serde::{Deserialize, Serialize};
 
-use super::Time;
+use super::{Period, Time};
 
 /// A sum of spend.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,9 +64,45 @@ pub enum Scope {
     },
     /// A tag's.
     Tag(String),
+    /// The same as its holder's, in one window of several.
+    Window {
+        /// Whose it is.
+        holder: Holder,
+        /// The holder's id.
+        id: String,
+        /// The window, as it was written.
+        period: String,
+    },
+}
+
+/// Who may have money in several windows at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// A key.
+    Key,
+    /// A team.
+    Team,
+    /// A user.
+    User,
 }
 
 impl Scope {
+    /// The same in a window beside its own; `None` for those who have none.
+    pub fn in_window(&self, period: &Period) -> Option<Self> {
+        let (holder, id) = match self {
+            Self::Key(id) => (Holder::Key, id),
+            Self::Team(id) => (Holder::Team, id),
+            Self::User(id) => (Holder::User, id),
+            _ => return None,
+        };
+        Some(Self::Window {
+            holder,
+            id: id.clone(),
+            period: period.as_str().to_owned(),
+        })
+    }
+
     /// The kind, and one or two ids: how it is stored.
     pub fn parts(&self) -> (&'static str, &str, &str) {
         match self {
@@ -85,6 +122,14 @@ impl Scope {
                 model,
             } => ("organization_model", organization, model),
             Self::Tag(tag) => ("tag", tag, ""),
+            Self::Window { holder, id, period } => {
+                let kind = match holder {
+                    Holder::Key => "key_window",
+                    Holder::Team => "team_window",
+                    Holder::User => "user_window",
+                };
+                (kind, id, period)
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use pointsman_layers::budget::{Budget, Usd, Window};
 use pointsman_layers::token_bucket::{self, Id, Rate};
 use pointsman_routes::usd;
 
-use crate::account::{Allowance, Bearer, EndUser, Period, Scope, Time};
+use crate::account::{Allowance, Bearer, EndUser, Holder, Period, Scope, Time};
 use crate::live::Rules;
 
 /// The window of rates; LiteLLM's.
@@ -173,6 +173,7 @@ impl Means {
         let period = allowance.budget_duration.as_ref();
         let purse = Purse::new(Scope::Team(id.clone()), id, allowance.max_budget, period);
         self.purse(purse.soft(allowance.soft_budget));
+        self.windows_of(&Scope::Team(id.clone()), id, allowance);
         let scope = |model| Scope::TeamModel {
             team: id.clone(),
             model,
@@ -235,6 +236,7 @@ impl Means {
         };
         let purse = Purse::new(Scope::User(id.clone()), id, max, period);
         self.purse(purse.soft(allowance.soft_budget));
+        self.windows_of(&Scope::User(id.clone()), id, allowance);
         self.model_budgets(allowance, id, |model| Scope::UserModel {
             user: id.clone(),
             model,
@@ -254,6 +256,7 @@ impl Means {
             raise: key.temp_budget_increase.zip(key.temp_budget_expiry),
             ..purse.soft(allowance.soft_budget)
         });
+        self.windows_of(&Scope::Key(hash.clone()), &who, allowance);
         self.model_budgets(allowance, &who, |model| Scope::KeyModel {
             key: hash.clone(),
             model,
@@ -303,6 +306,25 @@ impl Means {
                 .or_default()
                 .push(purse);
         }
+    }
+
+    /// Budgets of windows of their own.
+    fn windows_of(&mut self, scope: &Scope, who: &str, allowance: &Allowance) {
+        for limit in &allowance.budget_limits {
+            let period = &limit.budget_duration;
+            let scope = scope.in_window(period);
+            self.purses.extend(
+                scope.map(|scope| Purse::new(scope, who, Some(limit.max_budget), Some(period))),
+            );
+        }
+    }
+
+    /// The windows that requests count in beside those of their holders.
+    pub fn windows(&self) -> impl Iterator<Item = (Holder, &str)> {
+        self.purses.iter().filter_map(|purse| match &purse.scope {
+            Scope::Window { holder, period, .. } => Some((*holder, period.as_str())),
+            _ => None,
+        })
     }
 
     /// The limits of a request for a model group.

@@ -69,10 +69,10 @@ impl fmt::Display for BudgetFault {
         let who = &self.who;
         f.write_str("Budget has been exceeded! ")?;
         match self.scope {
-            "key" | "key_model" => write!(f, "Key={who} ")?,
-            "team" | "team_model" => write!(f, "Team={who} ")?,
+            "key" | "key_model" | "key_window" => write!(f, "Key={who} ")?,
+            "team" | "team_model" | "team_window" => write!(f, "Team={who} ")?,
             "member" => write!(f, "TeamMember={who} ")?,
-            "user" | "user_model" => write!(f, "User={who} ")?,
+            "user" | "user_model" | "user_window" => write!(f, "User={who} ")?,
             "organization" | "organization_model" => write!(f, "Organization={who} ")?,
             "end_user" | "end_user_model" => write!(f, "End User={who} ")?,
             _ => {}

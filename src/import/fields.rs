@@ -129,6 +129,7 @@ impl<'a> Fields<'a> {
             tpm_limit: self.count("tpm_limit"),
             rpm_limit: self.count("rpm_limit"),
             max_parallel_requests: self.count("max_parallel_requests"),
+            budget_limits: self.json("budget_limits").unwrap_or_default(),
             model_max_budget: self.json("model_max_budget").unwrap_or_default(),
             model_tpm_limit: self.json("model_tpm_limit").unwrap_or_default(),
             model_rpm_limit: self.json("model_rpm_limit").unwrap_or_default(),

@@ -11,7 +11,7 @@ use pointsman_routes::usd::Usd;
 use serde_json::{Map, Value, json};
 
 use super::report::Record;
-use crate::account::{SpendRow, Time};
+use crate::account::{Holder, SpendRow, Time};
 use crate::call::{Call, Notes, Usage};
 use crate::wire::uuid;
 
@@ -25,6 +25,12 @@ const ROW: u8 = 3;
 const AGAIN: u8 = 4;
 /// An ended request whose answer has an id.
 const ANSWERED: u8 = 5;
+
+/// What of a call follows in an entry: what the request says of itself, and the windows it counts in.
+const NOTED: u64 = 1;
+const WINDOWED: u64 = 2;
+/// Whose windows; their numbers in entries are those of the declaration.
+const HOLDERS: [Holder; 3] = [Holder::Key, Holder::Team, Holder::User];
 
 /// What a journal holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -183,20 +189,27 @@ fn push_call(out: &mut Vec<u8>, call: &Call) {
         None => out.push(0),
     }
     push_number(out, call.live.generation());
-    let tags = key.map(|key| (&key.tags, team.map(|team| &team.tags)));
-    let tagged = tags
-        .is_some_and(|(own, team)| !own.is_empty() || team.is_some_and(|tags| !tags.is_empty()));
-    if !tagged && !call.about.in_body && call.about.headers.is_none() {
-        push_number(out, 0);
+    let mut tags = call.principal.tags().peekable();
+    let mut windows = call.principal.means().windows().peekable();
+    let says = tags.peek().is_some() || call.about.in_body || call.about.headers.is_some();
+    let windowed = windows.peek().is_some();
+    push_number(
+        out,
+        u64::from(says) * NOTED + u64::from(windowed) * WINDOWED,
+    );
+    if windowed {
+        let windows: Vec<_> = windows.collect();
+        push_number(out, windows.len() as u64);
+        for (holder, period) in windows {
+            out.push(holder as u8);
+            push_text(out, period);
+        }
+    }
+    if !says {
         return;
     }
-    push_number(out, 1);
     let mut notes = call.about.notes(&call.body, &call.peek);
-    if let Some((own, team)) = tags {
-        own.iter()
-            .chain(team.into_iter().flatten())
-            .for_each(|tag| notes.add_tag(tag));
-    }
+    tags.for_each(|tag| notes.add_tag(tag));
     push_notes(out, &notes);
 }
 
@@ -378,7 +391,15 @@ impl<'a> Reader<'a> {
         }
         row.requester_ip_address = self.address()?.map(|ip| ip.to_string());
         row.config_version = Some(self.number()?.to_string());
-        if self.number()? == 1 {
+        let follows = self.number()?;
+        if follows & WINDOWED != 0 {
+            for _ in 0..self.count()? {
+                let [holder] = self.array()?;
+                let holder = HOLDERS.into_iter().find(|known| *known as u8 == holder);
+                row.windows.push((holder.ok_or(Unreadable)?, self.text()?));
+            }
+        }
+        if follows & NOTED != 0 {
             for _ in 0..self.count()? {
                 row.request_tags.push(self.text()?);
             }
@@ -469,7 +490,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::account::{Bearer, Key, Team};
+    use crate::account::{Allowance, Bearer, BudgetLimit, Key, Team};
     use crate::call::{About, Left, Principal, Route, Trail, example};
     use crate::live::Rules;
     use crate::spend::price::Cost;
@@ -487,6 +508,13 @@ mod tests {
                 user_id: Some("ada".to_owned()),
                 team_id: Some("t".to_owned()),
                 tags: vec!["k".to_owned()],
+                allowance: Allowance {
+                    budget_limits: vec![BudgetLimit {
+                        budget_duration: "2h".parse().unwrap(),
+                        max_budget: Usd::ONE,
+                    }],
+                    ..Allowance::default()
+                },
                 ..Key::default()
             },
             team: Some(Team {
@@ -567,6 +595,9 @@ mod tests {
         assert_eq!(text(&row.custom_llm_provider), "openai");
         assert_eq!(text(&row.requester_ip_address), "192.0.2.1");
         assert_eq!(row.request_tags, ["x", "k"]);
+        assert_eq!(row.windows, [(Holder::Key, "2h".to_owned())]);
+        let window = ("key_window", "hash", "2h");
+        assert!(row.scopes().iter().any(|scope| scope.parts() == window));
         assert_eq!(row.ttft_ms, Some(7.0));
         assert_eq!(row.answer_id.as_deref(), Some("chatcmpl-1"));
         assert_eq!(row.attempts.len(), 1);

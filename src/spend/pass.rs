@@ -110,9 +110,7 @@ impl PassRecord {
         let key = bearer.map(|bearer| &bearer.key);
         let team = bearer.and_then(|bearer| bearer.team.as_ref());
         let mut notes = self.about.notes(b"{}", &Peek::default());
-        let of_key = key.map(|key| &key.tags).into_iter().flatten();
-        let of_team = team.map(|team| &team.tags).into_iter().flatten();
-        of_key.chain(of_team).for_each(|tag| notes.add_tag(tag));
+        self.principal.tags().for_each(|tag| notes.add_tag(tag));
         let mut metadata = notes.metadata;
         let mut note = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -132,6 +130,7 @@ impl PassRecord {
             .map(|class| json!({"error_code": self.status.as_str(), "error_class": class}));
         note("error_information", error);
         let usage = self.usage.unwrap_or_default();
+        let own = |(holder, period): (_, &str)| (holder, period.to_owned());
         let end_time = Time::now();
         let total = self.total();
         let micros = i64::try_from(total.as_micros()).unwrap_or(i64::MAX);
@@ -159,6 +158,7 @@ impl PassRecord {
                 .map(|organization| organization.organization_id.clone()),
             metadata,
             request_tags: notes.tags,
+            windows: self.principal.means().windows().map(own).collect(),
             requester_ip_address: self.about.ip.map(|ip| ip.to_string()),
             session_id: notes.session,
             status: if self.failure.is_some() {

@@ -17,7 +17,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::connect::down;
-use crate::account::{Down, SpendRow, Time, money};
+use crate::account::{Down, Holder, SpendRow, Time, money};
 
 /// The columns of a row, in the order in which [`read`] takes them; the last is the common part's.
 pub(super) const COLUMNS: &str = "r.request_id, r.start_time, r.end_time, r.first_time, r.spend,
@@ -61,6 +61,9 @@ pub(super) struct Common<'a> {
     mcp_namespaced_tool_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Facts::is_empty")]
     metadata: Facts<'a>,
+    /// Whom the rows are counted for beside those above; it stands in no table.
+    #[serde(skip)]
+    windows: &'a [(Holder, String)],
 }
 
 /// The members of a row's metadata that are the same in many rows.
@@ -125,6 +128,7 @@ impl<'a> Common<'a> {
             config_version: row.config_version.as_deref(),
             mcp_namespaced_tool_name: row.mcp_namespaced_tool_name.as_deref(),
             metadata: Facts::of(&row.metadata),
+            windows: &row.windows,
         }
     }
 

@@ -12,7 +12,7 @@ use super::read::{spent, values};
 use super::report::Sums;
 use super::work::{NAMES_LOCK, to_column};
 use super::{Fault, Store};
-use crate::account::{Down, Period, Scope, SpendRow, Spent};
+use crate::account::{Down, Holder, Period, Scope, SpendRow, Spent};
 
 /// Rows per statement: SQLite takes 32766 values in one.
 const AT_ONCE: usize = 500;
@@ -268,7 +268,13 @@ fn by_scope<'g, 'a>(
     for group in groups {
         let scopes = group.rows.first().map(|row| row.scopes());
         for mut scope in scopes.into_iter().flatten() {
-            if let Scope::Key(key) | Scope::KeyModel { key, .. } = &mut scope
+            if let Scope::Key(key)
+            | Scope::KeyModel { key, .. }
+            | Scope::Window {
+                holder: Holder::Key,
+                id: key,
+                ..
+            } = &mut scope
                 && let Some(successor) = successors.get(key)
             {
                 key.clone_from(successor);

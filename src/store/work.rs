@@ -211,15 +211,20 @@ impl Work {
         .bind(until.0)
         .execute(&mut *self.transaction)
         .await?;
-        sqlx::query("DELETE FROM counter WHERE id = $1 AND kind IN ('key', 'key_model')")
-            .bind(new)
-            .execute(&mut *self.transaction)
-            .await?;
-        sqlx::query("UPDATE counter SET id = $2 WHERE id = $1 AND kind IN ('key', 'key_model')")
-            .bind(old)
-            .bind(new)
-            .execute(&mut *self.transaction)
-            .await?;
+        sqlx::query(
+            "DELETE FROM counter WHERE id = $1 AND kind IN ('key', 'key_model', 'key_window')",
+        )
+        .bind(new)
+        .execute(&mut *self.transaction)
+        .await?;
+        sqlx::query(
+            "UPDATE counter SET id = $2
+            WHERE id = $1 AND kind IN ('key', 'key_model', 'key_window')",
+        )
+        .bind(old)
+        .bind(new)
+        .execute(&mut *self.transaction)
+        .await?;
         let moved = sqlx::query("UPDATE account SET id = $2 WHERE kind = 'key' AND id = $1")
             .bind(old)
             .bind(new)
@@ -388,6 +393,12 @@ impl Work {
         for (model, budget) in &allowance.model_max_budget {
             if let Some(scope) = record.model_scope(model) {
                 self.set_period(&scope, budget.time_period.as_ref()).await?;
+            }
+        }
+        for limit in &allowance.budget_limits {
+            if let Some(scope) = scope.in_window(&limit.budget_duration) {
+                self.set_period(&scope, Some(&limit.budget_duration))
+                    .await?;
             }
         }
         if let Some(team) = any.downcast_ref::<Team>() {

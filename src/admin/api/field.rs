@@ -54,6 +54,8 @@ pub(super) enum Kind {
     Counts,
     MoneyMap,
     ModelBudgets,
+    /// Money in several windows.
+    BudgetLimits,
     Object,
     Objects,
     Role,
@@ -68,6 +70,8 @@ pub(super) enum Kind {
 
 /// Longest text that is looked something up by.
 const LONGEST_TEXT: usize = 2_048;
+/// Most windows that one may have money in beside its own.
+const MOST_WINDOWS: usize = 3;
 /// Most entries of a list or a map.
 const MOST: usize = 10_000;
 
@@ -130,6 +134,7 @@ impl Kind {
             Self::Counts => map(value, count),
             Self::MoneyMap => map(value, amount),
             Self::ModelBudgets => map(value, model_budget),
+            Self::BudgetLimits => budget_limits(value),
             Self::Object => value
                 .is_object()
                 .then(|| value.clone())
@@ -176,6 +181,14 @@ impl Kind {
                 "properties": {
                     "budget_limit": Self::Money.schema(),
                     "time_period": Self::Period.schema(),
+                },
+            }}),
+            Self::BudgetLimits => json!({"type": "array", "maxItems": MOST_WINDOWS, "items": {
+                "type": "object",
+                "required": ["budget_duration", "max_budget"],
+                "properties": {
+                    "budget_duration": Self::Period.schema(),
+                    "max_budget": Self::Money.schema(),
                 },
             }}),
             Self::Object => json!({"type": "object"}),
@@ -365,6 +378,38 @@ fn model_budget(value: &Value) -> Result<Value, Wrong> {
         .or_else(|| budget.get("budget_duration"));
     if let Some(period) = period.filter(|period| !period.is_null()) {
         read["time_period"] = parsed::<Period>(period)?;
+    }
+    Ok(read)
+}
+
+/// `[{"budget_duration": "1d", "max_budget": 1}, …]`, each window once.
+fn budget_limits(value: &Value) -> Result<Value, Wrong> {
+    let read = list(value, |item| {
+        let limit = item
+            .as_object()
+            .ok_or_else(|| wrong("dict_type", "Input should be a valid dictionary"))?;
+        let named = |name: &str| {
+            let found = limit.get(name);
+            found.ok_or_else(|| ("missing", format!("Field required: {name}")))
+        };
+        Ok(json!({
+            "budget_duration": parsed::<Period>(named("budget_duration")?)?,
+            "max_budget": amount(named("max_budget")?)?,
+        }))
+    })?;
+    let windows = read.as_array().map_or(&[][..], Vec::as_slice);
+    if windows.len() > MOST_WINDOWS {
+        let most = format!("List should have at most {MOST_WINDOWS} items");
+        return Err(("too_long", most));
+    }
+    let period = |window: &Value| window["budget_duration"].clone();
+    let again = |(at, window): (usize, &Value)| {
+        let mut before = windows[..at].iter();
+        before.any(|other| period(other) == period(window))
+    };
+    if windows.iter().enumerate().any(again) {
+        let twice = "Value error, each budget_duration can be there once";
+        return Err(wrong("value_error", twice));
     }
     Ok(read)
 }

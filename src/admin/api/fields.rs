@@ -29,6 +29,7 @@ pub(super) const KEY_FIELDS: &[Field] = &[
     field("project_id", Kind::Text).above(),
     field("agent_id", Kind::Text).above(),
     field("budget_id", Kind::Text).above(),
+    field("budget_limits", Kind::BudgetLimits).above(),
     field("models", Kind::Words).not_null().above(),
     field("aliases", Kind::TextMap).above(),
     field("config", Kind::Object).above(),
@@ -86,6 +87,7 @@ pub(super) const USER_FIELDS: &[Field] = &[
     field("models", Kind::Words).not_null().above(),
     field("metadata", Kind::Object).above(),
     field("sso_user_id", Kind::Text).above(),
+    field("budget_limits", Kind::BudgetLimits).above(),
     field("spend", Kind::Money).proxy(),
 ];
 pub(super) const USER_NEW: &[&[Field]] = &[
@@ -132,6 +134,7 @@ pub(super) const TEAM_FIELDS: &[Field] = &[
     field("metadata", Kind::Object).above(),
     field("models", Kind::Words).not_null().above(),
     field("model_aliases", Kind::TextMap).above(),
+    field("budget_limits", Kind::BudgetLimits).above(),
     field("model_spend_map", Kind::MoneyMap).above(),
     field("tags", Kind::Words).above(),
     field("guardrails", Kind::Words).above(),

@@ -200,6 +200,7 @@ fn value(kind: Kind) -> Value {
         Kind::Words => json!(["a"]),
         Kind::TextMap => json!({"a": "b"}),
         Kind::Counts | Kind::MoneyMap | Kind::ModelBudgets | Kind::Object => json!({"a": 1}),
+        Kind::BudgetLimits => json!([{"budget_duration": "1d", "max_budget": 1}]),
         Kind::Role => json!("proxy_admin"),
         Kind::MemberRole => json!("admin"),
         Kind::KeyType => json!("default"),
