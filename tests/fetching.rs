@@ -1,8 +1,6 @@
 //! Images that a caller names by address, for providers that must be given the bytes: fetched from
 //! where the file allows, and from nowhere else.
 
-#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};

@@ -25,7 +25,7 @@ async fn scene() -> (Upstream, Gateway) {
     (acme, gateway)
 }
 
-fn asked(more: Value) -> Value {
+fn asked(more: &Value) -> Value {
     let mut body = json!({"model": "house", "messages": [
         {"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]});
     for (name, value) in more.as_object().unwrap() {
@@ -66,7 +66,7 @@ fn json_of(answer: &Answer) -> Value {
 async fn a_conversation_is_said_in_the_providers_own_words() {
     let (acme, gateway) = scene().await;
     acme.next(hello());
-    let body = asked(json!({"max_tokens": 9, "mood": "kind"}));
+    let body = asked(&json!({"max_tokens": 9, "mood": "kind"}));
     let answer = gateway.client().post(CHAT, &body).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let answer = json_of(&answer);
@@ -90,7 +90,7 @@ async fn a_stream_comes_through_however_it_is_cut() {
     acme.next(lines(&format!(
         "{{\"more\": \"hel\"}}\n{{\"more\": \"lo\"}}\n{end}"
     )));
-    let body = asked(json!({"stream": true, "stream_options": {"include_usage": true}}));
+    let body = asked(&json!({"stream": true, "stream_options": {"include_usage": true}}));
     let events = gateway.client().stream(CHAT, &body).await.all().await;
     assert_eq!(events.last().unwrap(), "[DONE]");
     let chunks: Vec<Value> = events[..events.len() - 1]
@@ -125,7 +125,7 @@ async fn what_the_provider_lacks_is_refused_by_its_name() {
     let (acme, gateway) = scene().await;
     let answer = gateway
         .client()
-        .post(CHAT, &asked(json!({"seed": 1})))
+        .post(CHAT, &asked(&json!({"seed": 1})))
         .await;
     assert_eq!(answer.status, 400);
     assert!(answer.text().contains("seed"), "{}", answer.text());
@@ -142,7 +142,7 @@ async fn the_providers_errors_are_those_of_the_front_door() {
         (401, "who", 401, "AuthenticationError"),
     ] {
         acme.next(says(status, json!({"fault": fault, "words": "Not so."})));
-        let body = asked(json!({"num_retries": 0}));
+        let body = asked(&json!({"num_retries": 0}));
         let answer = gateway.client().post(CHAT, &body).await;
         assert_eq!(answer.status, shown, "{fault}: {}", answer.text());
         assert!(answer.text().contains(words), "{fault}: {}", answer.text());
@@ -169,7 +169,7 @@ litellm_settings:
         acme.url("")
     );
     let gateway = setup(&acme).config(&config).start().await;
-    let answer = gateway.client().post(CHAT, &asked(json!({}))).await;
+    let answer = gateway.client().post(CHAT, &asked(&json!({}))).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(acme.only().path, "/talk/any-model");
 }
