@@ -154,15 +154,14 @@ pub fn push_string(out: &mut impl BufMut, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.put_u8(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
-    {
+    while let Some(at) = find_escaped(rest) {
         out.put_slice(&rest[..at]);
         match rest[at] {
             b'\n' => out.put_slice(b"\\n"),
             b'\r' => out.put_slice(b"\\r"),
             b'\t' => out.put_slice(b"\\t"),
+            8 => out.put_slice(b"\\b"),
+            12 => out.put_slice(b"\\f"),
             byte @ 0..=0x1f => {
                 out.put_slice(b"\\u00");
                 out.put_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
@@ -173,6 +172,35 @@ pub fn push_string(out: &mut impl BufMut, text: &str) {
     }
     out.put_slice(rest);
     out.put_u8(b'"');
+}
+
+/// Where the first byte stands that a JSON string has to escape.
+fn find_escaped(text: &[u8]) -> Option<usize> {
+    let first = |marks: u64| marks.trailing_zeros() as usize / 8;
+    let Some(last) = text.last_chunk::<8>() else {
+        let escaped = |byte: &u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+        return text.iter().position(escaped);
+    };
+    let (eights, _) = text.as_chunks::<8>();
+    for (at, eight) in eights.iter().enumerate() {
+        let marks = escaped_of_eight(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            return Some(at * 8 + first(marks));
+        }
+    }
+    // Those of them that were looked at already have no mark.
+    let marks = escaped_of_eight(u64::from_le_bytes(*last));
+    (marks != 0).then(|| text.len() - last.len() + first(marks))
+}
+
+/// Marks the highest bit of bytes that a JSON string has to escape: of the first one for certain, of
+/// those behind it perhaps wrongly. The test for a zero byte is Mycroft's.
+fn escaped_of_eight(text: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 255;
+    let below = |text: u64, least: u64| text.wrapping_sub(EACH * least) & !text;
+    let quote = text ^ (EACH * u64::from(b'"'));
+    let backslash = text ^ (EACH * u64::from(b'\\'));
+    (below(text, 0x20) | below(quote, 1) | below(backslash, 1)) & (EACH << 7)
 }
 
 fn end_of_text(text: &[u8], brace: usize) -> Result<usize, Fault> {

@@ -15,3 +15,4 @@ pub mod splice;
 pub mod sse;
 pub mod usage;
 pub mod uuid;
+pub mod write;
