@@ -22,8 +22,9 @@ use pointsman::upstream::protocol::{Ask, Decoder, Params, Protocol, Task};
 use pointsman_routes::table::{DeploymentId, GroupId, Target};
 use pointsman_routes::{Table, load};
 
+/// Memory comes from where the gateway's own program has it.
 #[global_allocator]
-static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+static ALLOCATIONS: AllocProfiler<mimalloc::MiMalloc> = AllocProfiler::new(mimalloc::MiMalloc);
 
 fn main() {
     divan::main();

@@ -127,7 +127,8 @@ fn tools() -> Vec<Tool> {
                 "z": {"type": "string", "description": "why"},
                 "a": {"type": "integer"},
                 "m": {"type": "object", "properties": {"y": {"type": "array",
-                    "items": {"type": "string"}}, "b": {"type": "string"}}}}}),
+                    "items": {"type": "string"}}, "b": {"type": "string"}}}}})
+                .into(),
             ),
             ..Function::default()
         })
@@ -255,7 +256,7 @@ fn meaning(request: &Request) -> (Vec<Message>, String, Request) {
     }
     // Equal maps may differ in order, and texts may not.
     let schemas = request.tools.iter().map(|tool| match tool {
-        Tool::Function(function) => function.parameters.as_ref().unwrap().to_string(),
+        Tool::Function(function) => function.parameters.as_ref().unwrap().read().to_string(),
         Tool::Builtin { .. } => panic!("nobody asked for one"),
     });
     let rest = Request {

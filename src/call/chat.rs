@@ -12,6 +12,7 @@
 use serde_json::{Map, Number, Value};
 
 use super::Usage;
+pub use super::schema::Schema;
 
 /// A conversation that asks for the next turn.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -225,7 +226,7 @@ pub struct Function {
     /// What it does.
     pub description: Option<String>,
     /// JSON Schema of its arguments, if there is one.
-    pub parameters: Option<Value>,
+    pub parameters: Option<Schema>,
     /// Whether arguments must match it exactly.
     pub strict: Option<bool>,
     /// `cache_control`, as Anthropic writes it.

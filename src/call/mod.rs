@@ -11,6 +11,7 @@ pub mod models;
 pub mod peek;
 mod principal;
 mod said;
+mod schema;
 mod spoken;
 mod tab;
 pub mod tokens;

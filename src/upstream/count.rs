@@ -96,7 +96,10 @@ fn estimate(request: &chat::Request, count: impl Fn(&str) -> u64 + Copy) -> u64 
     let said = turns.map(|turn| PER_TURN + of_turn(&turn.parts));
     let tools = request.tools.iter().map(|tool| match tool {
         Tool::Function(function) => {
-            let schema = function.parameters.as_ref().map(ToString::to_string);
+            let schema = function
+                .parameters
+                .as_ref()
+                .map(|schema| schema.read().to_string());
             let described = function.description.as_deref().unwrap_or_default();
             count(&function.name) + count(described) + count(&schema.unwrap_or_default())
         }

@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
+use smallvec::{SmallVec, smallvec};
 
 use super::protocol::Unfit;
-use crate::call::chat::{Message, Part, Role, Text};
+use crate::call::chat::{Message, Part, Role, Source, Text};
 
 /// What a mended conversation begins with if it does not begin with the user, as LiteLLM writes it.
 const BEGIN: &str = ".";
@@ -21,7 +22,7 @@ const NO_RESULT: &str = "There is no result of this call.";
 #[derive(Debug, Default)]
 pub(crate) struct Turns<'a> {
     /// Instructions, wherever they stood.
-    pub(crate) system: Vec<&'a Text>,
+    pub(crate) system: SmallVec<[&'a Text; 1]>,
     /// The turns; none is empty.
     pub(crate) list: Vec<Turn<'a>>,
     /// Whether it calls functions or tells their results.
@@ -34,7 +35,7 @@ pub(crate) struct Turn<'a> {
     /// Whose it is: the model's, or the user's.
     pub(crate) model: bool,
     /// What is said.
-    pub(crate) pieces: Vec<Piece<'a>>,
+    pub(crate) pieces: SmallVec<[Piece<'a>; 2]>,
 }
 
 /// A piece of a turn.
@@ -89,7 +90,7 @@ impl<'a> Turns<'a> {
             Role::Assistant => true,
             Role::Other(_) => return Err(unfit("has no such role")),
         };
-        let mut pieces = Vec::with_capacity(message.parts.len());
+        let mut pieces = SmallVec::with_capacity(message.parts.len());
         for part in &message.parts {
             match part {
                 Part::Text(text) => pieces.extend(words(&text.text, text.cache.as_ref())),
@@ -127,7 +128,7 @@ impl<'a> Turns<'a> {
                 });
                 missing.retain(|id| !seen.contains(id));
                 let added = without_results(&missing).pieces;
-                turn.pieces.splice(0..0, added);
+                turn.pieces.insert_many(0, added);
             }
             matched.push(turn);
         }
@@ -141,9 +142,14 @@ impl<'a> Turns<'a> {
     fn order(&mut self, manner: Manner) -> Result<(), Unfit> {
         let user = |text| Turn {
             model: false,
-            pieces: vec![Piece::Words(text, None)],
+            pieces: smallvec![Piece::Words(text, None)],
         };
-        let mut turns: Vec<Turn<'a>> = Vec::with_capacity(self.list.len() + 1);
+        // Two turns of one speaker meet only where one between them is empty.
+        let mut turns = if self.list.iter().any(|turn| turn.pieces.is_empty()) {
+            Vec::with_capacity(self.list.len() + 1)
+        } else {
+            std::mem::take(&mut self.list)
+        };
         for mut turn in self.list.drain(..) {
             if turn.pieces.is_empty() {
                 match turn.model {
@@ -176,6 +182,17 @@ impl<'a> Turns<'a> {
         Ok(())
     }
 
+    /// About how many bytes it takes to tell it.
+    pub(crate) fn length(&self) -> usize {
+        let system = self.system.iter().map(|text| text.text.len());
+        let pieces = self.list.iter().flat_map(|turn| &turn.pieces);
+        let said = pieces.map(|piece| match piece {
+            Piece::Words(text, _) | Piece::NoResult(_, text) => text.len(),
+            Piece::Part(part) => length(part),
+        });
+        system.chain(said).map(|length| length + 64).sum()
+    }
+
     /// Whether the model's last turn calls functions without having thought before, so that the
     /// model may not think now.
     pub(crate) fn calls_without_thought(&self) -> bool {
@@ -204,6 +221,20 @@ impl<'a> Piece<'a> {
             Self::Part(Part::Result(result)) => Some(&result.id),
             _ => None,
         }
+    }
+}
+
+fn length(part: &Part) -> usize {
+    match part {
+        Part::Text(text) => text.text.len(),
+        Part::Thinking(thought) => thought.text.len(),
+        Part::Image(media) | Part::Document(media) => match &media.source {
+            Source::Base64(data) | Source::Text(data) => data.len(),
+            Source::Url(_) | Source::File(_) => 64,
+        },
+        Part::Call(call) => call.arguments.len(),
+        Part::Result(result) => result.parts.iter().map(length).sum(),
+        _ => 0,
     }
 }
 

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserializer, IgnoredAny, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Number, Value};
+use smallvec::SmallVec;
 
 /// The version of the API that these are the shapes of.
 pub const VERSION: &str = "2023-06-01";
@@ -86,7 +87,12 @@ pub struct Turn<'a> {
     /// `user` or `assistant`.
     pub role: &'static str,
     /// What is said.
-    pub content: Vec<Block<'a>>,
+    #[serde(serialize_with = "list")]
+    pub content: SmallVec<[Block<'a>; 1]>,
+}
+
+fn list<S: Serializer>(blocks: &SmallVec<[Block<'_>; 1]>, to: S) -> Result<S::Ok, S::Error> {
+    blocks.as_slice().serialize(to)
 }
 
 /// A piece of a turn.
@@ -172,7 +178,7 @@ pub enum Tool<'a> {
         name: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         description: Option<&'a str>,
-        input_schema: Cow<'a, Value>,
+        input_schema: Schema<'a>,
         #[serde(skip_serializing_if = "is_false")]
         strict: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,6 +186,16 @@ pub enum Tool<'a> {
     },
     /// A tool of Anthropic's own.
     Builtin(Cow<'a, Value>),
+}
+
+/// JSON Schema of a function's arguments.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Schema<'a> {
+    /// As its caller wrote it.
+    AsItCame(&'a RawValue),
+    /// As it was read, and perhaps changed.
+    Read(Cow<'a, Value>),
 }
 
 /// Whether the model must call.

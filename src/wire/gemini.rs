@@ -5,6 +5,7 @@
 //! camel case.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// The body of `generateContent` and `streamGenerateContent`.
@@ -33,6 +34,60 @@ pub struct Request {
     /// `safetySettings`, `cachedContent`, `labels` and what else there is.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// The same, as the gateway writes it: schemas that their caller wrote go on as they came.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent<'a> {
+    /// What was said so far.
+    pub contents: Vec<Content>,
+    /// Instructions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_instruction: Option<Content>,
+    /// Functions and tools of Google's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<SentTool<'a>>,
+    /// Whether functions must be called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_config: Option<Map<String, Value>>,
+    /// Everything about the answer's form, by its name.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub generation_config: Map<String, Value>,
+    /// What else there is.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// Functions, or a tool of Google's own.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum SentTool<'a> {
+    /// All functions stand in one of them.
+    Functions {
+        /// Each.
+        #[serde(rename = "functionDeclarations")]
+        declarations: Vec<Declaration<'a>>,
+    },
+    /// By its name.
+    Own(Map<String, Value>),
+}
+
+/// A function.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Declaration<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<&'a str>,
+    /// JSON Schema of its arguments, for the models that take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters_json_schema: Option<&'a RawValue>,
+    /// The subset that every model takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Value>,
 }
 
 /// A turn.

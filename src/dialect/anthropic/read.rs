@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::call::Dialect;
 use crate::call::chat::{
-    Format, Function, Media, Message, Part, Request, Role, Source, Text, Thinking, Tool, ToolCall,
-    ToolChoice, ToolResult,
+    Format, Function, Media, Message, Part, Request, Role, Schema, Source, Text, Thinking, Tool,
+    ToolCall, ToolChoice, ToolResult,
 };
 use crate::call::peek::Field;
 use crate::dialect::openai::read::{effort, schema_format, thinking};
@@ -301,7 +301,7 @@ fn tool(value: Value) -> Result<Tool, String> {
         description: optional(&mut tool, "description"),
         cache: block_cache(&tool),
         strict: tool.get("strict").and_then(Value::as_bool),
-        parameters: tool.remove("input_schema"),
+        parameters: tool.remove("input_schema").map(Schema::from),
     }))
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 use super::schema::plain;
 use crate::call::Dialect;
 use crate::call::chat::{
-    Effort, Format, Function, Media, Message, Part, Reasoning, Request, Role, Source, Text,
+    Effort, Format, Function, Media, Message, Part, Reasoning, Request, Role, Schema, Source, Text,
     Thinking, Tool, ToolCall, ToolChoice, ToolResult,
 };
 use crate::error::{Failure, RequestFault};
@@ -290,7 +290,8 @@ fn tools(mut tool: Map<String, Value>, tools: &mut Vec<Tool>) -> Result<(), Fail
             description: text("description"),
             parameters: get(declaration, "parametersJsonSchema")
                 .cloned()
-                .or_else(|| get(declaration, "parameters").map(plain)),
+                .or_else(|| get(declaration, "parameters").map(plain))
+                .map(Schema::from),
             strict: None,
             cache: None,
         }));

@@ -160,11 +160,12 @@ fn tools_are_functions_or_googles_own() {
     else {
         panic!("{:?}", request.tools)
     };
-    assert_eq!(f.parameters, Some(json!({"type": "object", "x": 1})));
+    assert_eq!(f.parameters, Some(json!({"type": "object", "x": 1}).into()));
     assert_eq!(
         g.parameters,
         Some(
             json!({"type": "object", "properties": {"a": {"type": "integer", "format": "int32", "minItems": 2}}})
+                .into()
         )
     );
     assert_eq!(

@@ -229,7 +229,7 @@ fn tool(value: Value) -> Result<Tool, &'static str> {
             cache: tool.remove("cache_control"),
             parameters: match tool.remove("parameters") {
                 None | Some(Value::Null) => None,
-                Some(schema @ Value::Object(_)) => Some(schema),
+                Some(schema @ Value::Object(_)) => Some(schema.into()),
                 Some(_) => return Err("a function's parameters must be a JSON Schema"),
             },
         })),

@@ -22,7 +22,8 @@ use crate::call::chat::{Format, Function, Request, Tool, ToolChoice};
 use crate::upstream::extras;
 use crate::upstream::protocol::{Ask, Task, Unfit, Written};
 use crate::upstream::turns::{Manner, Turns};
-use crate::wire::anthropic::{self, Metadata};
+use crate::wire::anthropic::{self, Metadata, Schema};
+use crate::wire::write;
 
 /// Longest answer where neither caller nor catalog says, as LiteLLM has it.
 const MAX_TOKENS: u64 = 4096;
@@ -92,6 +93,8 @@ impl<'a> Writer<'a> {
             self.body.stream = self.ask.task == Task::Stream && self.host != Host::Bedrock;
         }
         self.address();
+        // About what it takes, so that it is not moved as it is written.
+        let room = 512 + 512 * self.body.tools.len() + said.length();
         let headers = match self.host {
             Host::Bedrock => {
                 self.body.anthropic_beta = self.betas.into_list();
@@ -106,7 +109,7 @@ impl<'a> Writer<'a> {
                     .collect()
             }
         };
-        let body = serde_json::to_vec(&self.body)
+        let body = write::to_vec(&self.body, room)
             .map_err(|_| Unfit::new(None, "cannot be written as JSON"))?;
         Ok(Written {
             body: Bytes::from(body),
@@ -209,16 +212,17 @@ impl<'a> Writer<'a> {
             return Err(Unfit::new(Some("tools"), what));
         }
         let strict = function.strict == Some(true) && self.keeps_schemas();
-        let parameters = function.parameters.as_ref();
-        let input_schema = match parameters {
-            Some(schema) if strict => Cow::Owned(schema::subset(schema)),
-            Some(schema) => Cow::Borrowed(schema),
-            None => Cow::Owned(json!({})),
+        let changed = |schema| Schema::Read(object(Cow::Owned(schema)));
+        let input_schema = match &function.parameters {
+            Some(schema) if strict => changed(schema::subset(&schema.read())),
+            Some(schema) if schema.has_type() => Schema::AsItCame(schema.raw()),
+            Some(schema) => changed(schema.read()),
+            None => changed(json!({})),
         };
         self.body.tools.push(anthropic::Tool::Function {
             name: &function.name,
             description: function.description.as_deref(),
-            input_schema: object(input_schema),
+            input_schema,
             strict,
             cache_control: function.cache.as_ref(),
         });
@@ -275,7 +279,7 @@ impl<'a> Writer<'a> {
         self.body.tools.push(anthropic::Tool::Function {
             name: JSON_TOOL,
             description,
-            input_schema: object(schema),
+            input_schema: Schema::Read(object(schema)),
             strict: false,
             cache_control: None,
         });
@@ -410,7 +414,7 @@ fn dummy() -> anthropic::Tool<'static> {
     anthropic::Tool::Function {
         name: "dummy_tool",
         description: Some("This is a dummy tool call"),
-        input_schema: Cow::Owned(json!({"type": "object", "properties": {}})),
+        input_schema: Schema::Read(Cow::Owned(json!({"type": "object", "properties": {}}))),
         strict: false,
         cache_control: None,
     }

@@ -73,7 +73,8 @@ fn function(name: &str) -> Tool {
     Tool::Function(Function {
         name: name.into(),
         parameters: Some(
-            json!({"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}}),
+            json!({"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}})
+                .into(),
         ),
         strict: Some(true),
         ..Function::default()

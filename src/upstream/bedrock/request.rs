@@ -1,6 +1,7 @@
 //! A conversation as Converse takes it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -15,9 +16,12 @@ use crate::upstream::protocol::{Ask, Task, Unfit, Written};
 use crate::upstream::turns::{Manner, Turns};
 use crate::wire::bedrock::{Maker, Model};
 use crate::wire::converse::{self, Inference, InputSchema, ServiceTier, ToolConfig};
+use crate::wire::write;
 
 /// Longest answer beyond the thought, where the caller does not say.
 const MAX_TOKENS: u64 = 4096;
+/// Bytes that a body is given to begin with.
+const ROOM: usize = 2048;
 
 /// Members of Converse's own; all other unknown ones are the model's.
 const CONVERSE: &[&str] = &[
@@ -88,9 +92,10 @@ impl<'a> Writer<'a> {
                 messages,
                 ..converse::Request::default()
             };
-            serde_json::to_vec(&json!({"input": {"converse": counted}}))
+            let counted = BTreeMap::from([("converse", counted)]);
+            write::to_vec(&BTreeMap::from([("input", counted)]), ROOM)
         } else {
-            serde_json::to_vec(&self.body)
+            write::to_vec(&self.body, ROOM)
         };
         Ok(Written {
             body: Bytes::from(written.map_err(|_| Unfit::new(None, "cannot be written as JSON"))?),
@@ -259,9 +264,9 @@ impl<'a> Writer<'a> {
         }
         let strict = function.strict == Some(true) && self.keeps_schemas();
         let schema = match &function.parameters {
-            Some(schema) if strict => Cow::Owned(subset(schema)),
-            Some(schema) => Cow::Borrowed(schema),
-            None => Cow::Owned(json!({})),
+            Some(schema) if strict => subset(&schema.read()),
+            Some(schema) => schema.read(),
+            None => json!({}),
         };
         Ok(converse::Tool::ToolSpec {
             name: &function.name,
@@ -270,7 +275,7 @@ impl<'a> Writer<'a> {
                 .as_deref()
                 .filter(|text| !text.is_empty()),
             input_schema: InputSchema {
-                json: object(schema),
+                json: object(Cow::Owned(schema)),
             },
             strict: strict.then_some(true),
         })

@@ -45,7 +45,7 @@ fn function() -> Tool {
     Tool::Function(Function {
         name: "f".into(),
         description: Some(String::new()),
-        parameters: Some(json!({"type": "object", "properties": {}})),
+        parameters: Some(json!({"type": "object", "properties": {}}).into()),
         cache: Some(json!({"type": "ephemeral"})),
         ..Function::default()
     })

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::call::chat::{
-    Effort, Format, Media, Message, Part, Reasoning, Request, Role, Source, Tool, ToolCall,
+    Effort, Format, Media, Message, Part, Reasoning, Request, Role, Schema, Source, Tool, ToolCall,
     ToolChoice, ToolResult,
 };
 use crate::upstream::extras;
@@ -258,7 +258,7 @@ fn tools(
         dropped.push("tools.strict");
     }
     let functions = functions.into_iter().map(|function| {
-        let parameters = function.parameters.clone();
+        let parameters = function.parameters.as_ref().map(Schema::read);
         let parameters = parameters.unwrap_or_else(|| json!({"type": "object", "properties": {}}));
         let mut written = json!({"name": function.name, "parameters": parameters});
         if let Some(description) = &function.description {

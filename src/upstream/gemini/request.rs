@@ -1,20 +1,26 @@
 //! The request as Gemini gets it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::Flavour;
 use super::contents::{builtin, contents};
 use super::model::Model;
 use super::schema;
-use crate::call::chat::{self, Effort, Format, Reasoning, Tool, ToolChoice};
+use crate::call::chat::{self, Effort, Format, Function, Reasoning, Schema, Tool, ToolChoice};
 use crate::upstream::extras;
 use crate::upstream::protocol::{Ask, Params, Task, Unfit, Written};
-use crate::wire::gemini::{self, Request};
+use crate::wire::gemini::{self, Declaration, Sent, SentTool};
+use crate::wire::write;
 
 /// Budgets that LiteLLM takes for the words of `reasoning_effort`.
 const LOW: u64 = 1024;
 const MEDIUM: u64 = 2048;
 const HIGH: u64 = 4096;
+
+/// Bytes that a body is given to begin with.
+const ROOM: usize = 2048;
 
 /// Names of Gemini's own that callers of other dialects may give, which stand in
 /// `generationConfig`.
@@ -52,12 +58,12 @@ pub(super) fn chat(
     let params = ask.params;
     let mut dropped = Vec::new();
     let said = contents(&chat.messages, flavour, model, params)?;
-    let mut request = Request {
+    let mut request = Sent {
         contents: said.contents,
         system_instruction: said.system,
         tools: tools(chat, model)?,
         tool_config: chat.tool_choice.as_ref().map(tool_config),
-        ..Request::default()
+        ..Sent::default()
     };
     let calls = chat
         .tools
@@ -81,7 +87,7 @@ pub(super) fn chat(
     let body = if ask.task == Task::CountTokens {
         counted(request, ask.model, flavour)
     } else {
-        serde_json::to_vec(&request)
+        write::to_vec(&request, ROOM)
     };
     let body = body.map_err(|_| Unfit::new(None, "cannot be said in JSON"))?;
     Ok(Written {
@@ -93,66 +99,71 @@ pub(super) fn chat(
 
 /// The Gemini API counts a whole request; Vertex AI takes what it counts beside the contents.
 fn counted(
-    mut request: Request,
+    mut request: Sent<'_>,
     model: &str,
     flavour: Flavour,
 ) -> Result<Vec<u8>, serde_json::Error> {
     if flavour == Flavour::Vertex {
         request.tool_config = None;
         request.rest.clear();
-        return serde_json::to_vec(&request);
+        return write::to_vec(&request, ROOM);
     }
     let name = super::resource(model);
     request.rest.insert("model".to_owned(), name.into());
-    serde_json::to_vec(&json!({ "generateContentRequest": request }))
+    let counted = BTreeMap::from([("generateContentRequest", request)]);
+    write::to_vec(&counted, ROOM)
 }
 
-fn tools(chat: &chat::Request, model: Model) -> Result<Vec<Map<String, Value>>, Unfit> {
-    let mut declared = Vec::new();
-    let mut others = Vec::new();
+fn tools(chat: &chat::Request, model: Model) -> Result<Vec<SentTool<'_>>, Unfit> {
+    let mut declarations = Vec::new();
+    let mut tools = Vec::new();
     for tool in &chat.tools {
         match tool {
-            Tool::Function(function) => declared.push(declaration(function, model)?),
-            Tool::Builtin { dialect, value } => others.push(builtin(*dialect, value)?),
+            Tool::Function(function) => declarations.push(declaration(function, model)?),
+            Tool::Builtin { dialect, value } => {
+                tools.push(SentTool::Own(builtin(*dialect, value)?));
+            }
         }
     }
     if chat.rest.contains_key("web_search_options") {
-        others.push(Map::from_iter([("googleSearch".to_owned(), json!({}))]));
+        let search = Map::from_iter([("googleSearch".to_owned(), json!({}))]);
+        tools.push(SentTool::Own(search));
     }
-    if !declared.is_empty() {
-        let declared = Value::Array(declared);
-        others.insert(
-            0,
-            Map::from_iter([("functionDeclarations".to_owned(), declared)]),
-        );
+    if !declarations.is_empty() {
+        tools.insert(0, SentTool::Functions { declarations });
     }
-    Ok(others)
+    Ok(tools)
 }
 
-fn declaration(function: &chat::Function, model: Model) -> Result<Value, Unfit> {
-    let mut declared = Map::new();
-    declared.insert("name".to_owned(), function.name.clone().into());
-    if let Some(description) = &function.description {
-        declared.insert("description".to_owned(), description.clone().into());
-    }
-    // A function without parameters is one without a schema: an object of no properties is refused.
-    let has_properties = |schema: &&Value| {
-        schema
-            .get("properties")
-            .and_then(Value::as_object)
-            .is_none_or(|properties| !properties.is_empty())
-            && schema.as_object().is_some_and(|schema| {
-                schema.len() > 1 || schema.get("type").is_none_or(|kind| kind != "object")
-            })
+fn declaration(function: &Function, model: Model) -> Result<Declaration<'_>, Unfit> {
+    let mut declared = Declaration {
+        name: &function.name,
+        description: function.description.as_deref(),
+        parameters_json_schema: None,
+        parameters: None,
     };
-    if let Some(schema) = function.parameters.as_ref().filter(has_properties) {
+    if let Some(schema) = function
+        .parameters
+        .as_ref()
+        .filter(|schema| has_properties(schema))
+    {
         if model.takes_json_schema() {
-            declared.insert("parametersJsonSchema".to_owned(), schema.clone());
+            declared.parameters_json_schema = Some(schema.raw());
         } else {
-            declared.insert("parameters".to_owned(), subset(schema, "tools")?);
+            declared.parameters = Some(subset(&schema.read(), "tools")?);
         }
     }
-    Ok(Value::Object(declared))
+    Ok(declared)
+}
+
+/// A function without parameters is one without a schema: an object of no properties is refused.
+fn has_properties(schema: &Schema) -> bool {
+    let is_empty = |object: &str| {
+        let rest = object.strip_prefix('{').map(str::trim_start);
+        rest.is_some_and(|rest| rest.starts_with('}'))
+    };
+    let bare = schema.len() < 2 && schema.member("type") == Some("\"object\"");
+    schema.is_object() && !bare && !schema.member("properties").is_some_and(is_empty)
 }
 
 fn subset(schema: &Value, param: &'static str) -> Result<Value, Unfit> {
@@ -298,7 +309,7 @@ fn tier(
 fn more(
     chat: &chat::Request,
     params: &Params<'_>,
-    request: &mut Request,
+    request: &mut Sent<'_>,
     dropped: &mut Vec<&'static str>,
 ) -> Result<(), Unfit> {
     let mut unfit = None;
@@ -310,7 +321,7 @@ fn more(
     unfit.map_or(Ok(()), Err)
 }
 
-fn extra(name: &str, value: &Value, request: &mut Request) -> Result<(), Unfit> {
+fn extra(name: &str, value: &Value, request: &mut Sent<'_>) -> Result<(), Unfit> {
     let config = &mut request.generation_config;
     let theirs = gemini::camel(name);
     match theirs.as_str() {

@@ -238,7 +238,7 @@ fn function(name: &str, parameters: Option<Value>) -> Tool {
     Tool::Function(Function {
         name: name.into(),
         description: Some("d".into()),
-        parameters,
+        parameters: parameters.map(Into::into),
         strict: Some(true),
         cache: None,
     })

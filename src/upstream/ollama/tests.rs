@@ -59,7 +59,7 @@ fn a_conversation_is_written_as_ollama_knows_it() {
         ],
         tools: vec![Tool::Function(Function {
             name: "f".into(),
-            parameters: Some(json!({"type": "object"})),
+            parameters: Some(json!({"type": "object"}).into()),
             ..Function::default()
         })],
         ..Request::default()

@@ -186,7 +186,7 @@ impl Writer<'_> {
                         written["description"] = description.as_str().into();
                     }
                     if let Some(parameters) = &function.parameters {
-                        written["parameters"] = parameters.clone();
+                        written["parameters"] = parameters.read();
                     }
                     if let Some(strict) = function.strict {
                         written["strict"] = strict.into();

@@ -90,7 +90,7 @@ fn parameters_go_by_openais_names() {
     let chat = Request {
         tools: vec![Tool::Function(Function {
             name: "f".into(),
-            parameters: Some(json!({"type": "object"})),
+            parameters: Some(json!({"type": "object"}).into()),
             strict: Some(true),
             ..Function::default()
         })],
