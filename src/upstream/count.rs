@@ -51,7 +51,11 @@ pub(super) fn of_stream(call: &Call, deployment: DeploymentId, passage: &Passage
     let progress = passage.progress();
     let of_words = matches!(
         call.route,
-        Route::Chat | Route::Completions | Route::Messages
+        Route::Chat
+            | Route::Completions
+            | Route::Messages
+            | Route::Responses
+            | Route::GenerateStream
     );
     if progress.counted || !progress.started || !of_words {
         return None;
@@ -125,4 +129,55 @@ fn part(part: &Part, count: impl Fn(&str) -> u64 + Copy) -> u64 {
 
 fn words(text: &str) -> u64 {
     (text.len() as u64).div_ceil(BYTES_PER_TOKEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+
+    use super::*;
+    use crate::call::example;
+    use crate::upstream::gemini::same::Restamp;
+
+    const FILE: &str = "model_list:\n- {model_name: m, litellm_params: {model: openai/gpt-4o, \
+                        api_key: os.environ/KEY}}\n";
+
+    fn counted(call: &Call, deployment: DeploymentId, mut passage: Passage, text: &str) -> Usage {
+        let chunk = Bytes::copy_from_slice(text.as_bytes());
+        passage.push(chunk, &mut BytesMut::new()).unwrap();
+        assert_eq!(passage.shown(), None);
+        of_stream(call, deployment, &passage).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_stream_that_is_left_is_counted_at_every_front_door() {
+        let body = r#"{"model":"m","contents":[{"role":"user","parts":[{"text":"Hi there"}]}]}"#;
+        let of_gemini = example::attempt(FILE, Route::GenerateStream, body);
+        let gemini = |text| {
+            let passage = Passage::Contents(Restamp::new("m", false));
+            counted(&of_gemini.call, of_gemini.deployment, passage, text)
+        };
+        let words = gemini(
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"one two three\"}]}}]}\n\n",
+        );
+        assert_eq!((words.prompt, words.completion), (PER_TURN + 2, 3));
+        let thought = gemini(
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"12345678\",\"thought\":true},\
+             {\"functionCall\":{}}]}}],\"usageMetadata\":{\"promptTokenCount\":9,\"totalTokenCount\":9}}\n\n",
+        );
+        assert_eq!((thought.prompt, thought.completion), (9, 3));
+        let told = gemini(
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}}],\"usageMetadata\":\
+             {\"promptTokenCount\":9,\"candidatesTokenCount\":1,\"totalTokenCount\":10}}\n\n",
+        );
+        assert_eq!(told, Usage::default());
+
+        let body = r#"{"model":"m","input":"Hi there","stream":true}"#;
+        let of_responses = example::attempt(FILE, Route::Responses, body);
+        let passage = Passage::responses(&of_responses.call, of_responses.deployment);
+        let text = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"one two three\"}\n\n\
+                    data: {\"type\":\"response.function_call_arguments.delta\",\"delta\":\"0123456789abc\"}\n\n";
+        let told = counted(&of_responses.call, of_responses.deployment, passage, text);
+        assert_eq!((told.prompt, told.completion), (PER_TURN + 2, 6));
+    }
 }

@@ -138,7 +138,9 @@ impl Passage {
             Self::Same(rewriter) => rewriter.said(),
             Self::Messages(restamp) => restamp.said(),
             Self::Other(translation) => &translation.said,
-            Self::Contents(_) | Self::Responses(_) | Self::Bytes(_) => {
+            Self::Contents(restamp) => restamp.said(),
+            Self::Responses(restamp) => restamp.said(),
+            Self::Bytes(_) => {
                 static UNHEARD: Said = Said::unheard();
                 &UNHEARD
             }

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::{Flavour, Gemini, OnVertex, resource, response, told};
 use crate::call::peek::Class;
-use crate::call::{Call, Field, Route, Usage};
+use crate::call::{Call, Field, Route, Said, Usage};
 use crate::upstream::openai::response::asked_literal;
 use crate::upstream::passage::Progress;
 use crate::upstream::protocol::{Broken, Protocol, Task};
@@ -308,6 +308,8 @@ pub struct Restamp {
     /// Candidates by their index, and whether each has its finish reason.
     candidates: SmallVec<[(u64, bool); 1]>,
     progress: Progress,
+    /// Nobody else can go on with it; what was said is only counted.
+    said: Said,
 }
 
 impl Restamp {
@@ -320,7 +322,13 @@ impl Restamp {
             begun: false,
             candidates: SmallVec::new(),
             progress: Progress::default(),
+            said: Said::unheard(),
         }
+    }
+
+    /// What was said.
+    pub fn said(&self) -> &Said {
+        &self.said
     }
 
     /// What there was so far.
@@ -437,6 +445,8 @@ impl Restamp {
             // Sources come with one event of many.
             let before = self.progress.usage.map_or(0, |usage| usage.searches);
             used.searches = used.searches.max(before);
+            // Each event tells what was taken up to it, and some models only the last one.
+            self.progress.counted |= used.completion > 0 || self.progress.finished;
             self.progress.usage = Some(used);
         }
         Ok(())
@@ -450,6 +460,7 @@ impl Restamp {
                 index = number.and_then(|number| number.parse().ok()).unwrap_or(0);
             }
             b"finishReason" => finished = member.value(text) != b"null",
+            b"content" => note(member.value(text), &mut self.said),
             _ => {}
         });
         let known = self
@@ -464,6 +475,33 @@ impl Restamp {
             }
             None => {}
         }
+    }
+}
+
+/// Notes what a content says. What is no content says nothing.
+fn note(content: &[u8], said: &mut Said) {
+    let _ = json::members(content, |member| {
+        if member.raw_name(content) == b"parts" {
+            let _ = json::elements(member.value(content), |part| note_part(part, said));
+        }
+    });
+}
+
+fn note_part(part: &[u8], said: &mut Said) {
+    let (mut words, mut thought, mut beside) = (None, false, 0);
+    let _ = json::members(part, |member| {
+        let value = member.value(part);
+        match member.raw_name(part) {
+            b"text" => words = json::string(value),
+            b"thought" => thought = value == b"true",
+            b"functionCall" | b"executableCode" => beside = value.len(),
+            _ => {}
+        }
+    });
+    match words {
+        Some(words) if thought => said.think(words.len()),
+        Some(words) => said.say(&words),
+        None => said.think(beside),
     }
 }
 

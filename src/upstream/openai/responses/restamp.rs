@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::stamp::{Edits, Found, Stamp, apply};
 use super::told;
-use crate::call::{Call, Field};
+use crate::call::{Call, Field, Said};
 use crate::dialect::responses::failed_event;
 use crate::error::Failure;
 use crate::upstream::passage::Progress;
@@ -27,6 +27,8 @@ pub struct Restamp {
     call: Arc<Call>,
     deployment: DeploymentId,
     progress: Progress,
+    /// Nobody else can go on with it; what was said is only counted.
+    said: Said,
     /// The number of the last event.
     sequence: u64,
     /// What a last event of the gateway's own says of the response.
@@ -47,6 +49,7 @@ impl Restamp {
             call,
             deployment,
             progress: Progress::default(),
+            said: Said::unheard(),
             sequence: 0,
             head: match head {
                 Value::Object(head) => head,
@@ -58,6 +61,11 @@ impl Restamp {
     /// What there was so far.
     pub fn progress(&self) -> Progress {
         self.progress
+    }
+
+    /// What was said.
+    pub fn said(&self) -> &Said {
+        &self.said
     }
 
     /// Takes a chunk of bytes; returns what may go to the caller now, possibly nothing. On an
@@ -121,6 +129,9 @@ impl Restamp {
         }
         let Some(response) = found.response else {
             self.progress.started = true;
+            if let Some(delta) = found.delta {
+                note(kind, delta.value(&data), &mut self.said);
+            }
             out.extend_from_slice(&event.raw);
             return Ok(());
         };
@@ -153,6 +164,15 @@ impl Restamp {
         }
         write(event, &data, edits, out);
         Ok(())
+    }
+}
+
+/// Notes what an event says that tells what is new.
+fn note(kind: &[u8], delta: &[u8], said: &mut Said) {
+    match json::string(delta) {
+        Some(words) if kind == b"\"response.output_text.delta\"" => said.say(&words),
+        Some(other) => said.think(other.len()),
+        None => {}
     }
 }
 
@@ -195,6 +215,7 @@ fn write(event: &Event, data: &[u8], edits: Edits, out: &mut BytesMut) {
 struct Parts {
     kind: Option<Member>,
     sequence: Option<Member>,
+    delta: Option<Member>,
     response: Option<Member>,
 }
 
@@ -203,6 +224,7 @@ impl Parts {
         match member.raw_name(text) {
             b"type" => self.kind = Some(member),
             b"sequence_number" => self.sequence = Some(member),
+            b"delta" => self.delta = Some(member),
             b"response" if member.value(text).starts_with(b"{") => self.response = Some(member),
             _ => {}
         }
