@@ -22,6 +22,8 @@ use crate::wire::form::File;
 const MAX_REQUEST_BYTES: u64 = 100 << 20;
 /// How long a request body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_mins(5);
+/// Longest body that is copied. Hyper reads by 8 KiB to begin with.
+const MAX_COPIED: usize = 4 << 10;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("x-litellm-timeout");
 const TAGS: HeaderName = HeaderName::from_static("x-litellm-tags");
@@ -249,10 +251,20 @@ where
     let too_large = || Failure::Request(RequestFault::TooLarge { limit });
     let body = Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX));
     match tokio::time::timeout(BODY_TIMEOUT, body.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => Ok(compact(collected.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Failure::Request(RequestFault::Body)),
         Err(_) => Err(Failure::Request(RequestFault::Slow)),
+    }
+}
+
+/// A short body by itself, so that the connection's whole buffer, which it came in, is free for the
+/// next read: the call keeps its body for as long as its answer takes.
+fn compact(body: Bytes) -> Bytes {
+    if body.len() <= MAX_COPIED {
+        Bytes::copy_from_slice(&body)
+    } else {
+        body
     }
 }
 

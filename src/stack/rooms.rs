@@ -202,7 +202,8 @@ impl Rooms {
                 let model = model.map(percent_decoded);
                 self.front_door.serve(request, route, model).await
             }
-            _ => self.tell(request).await.map(Out::from),
+            // Large, and calls need no room for it.
+            _ => Box::pin(self.tell(request)).await.map(Out::from),
         }
     }
 

@@ -45,17 +45,26 @@ const MAX_HEADERS: usize = 200;
 pub struct Pieces(Kind);
 
 enum Kind {
-    Held {
-        pieces: SmallVec<[Bytes; 4]>,
-        next: usize,
-    },
+    /// Out of line: hyper keeps room for 32 requests with each connection.
+    Held(Box<Held>),
     Flowing(UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>),
+}
+
+struct Held {
+    pieces: SmallVec<[Bytes; 4]>,
+    next: usize,
+}
+
+impl Held {
+    fn left(&self) -> &[Bytes] {
+        &self.pieces[self.next..]
+    }
 }
 
 impl Pieces {
     /// These pieces, one after the other.
     pub fn new(pieces: SmallVec<[Bytes; 4]>) -> Self {
-        Self(Kind::Held { pieces, next: 0 })
+        Self(Kind::Held(Box::new(Held { pieces, next: 0 })))
     }
 
     /// A body that comes from elsewhere. The exchange breaks off if it does.
@@ -66,10 +75,10 @@ impl Pieces {
     /// What is left of them in one; `None` if the body comes from elsewhere. Copies only if there
     /// are several.
     pub(super) fn joined(&self) -> Option<Bytes> {
-        let Kind::Held { pieces, next } = &self.0 else {
+        let Kind::Held(held) = &self.0 else {
             return None;
         };
-        Some(match &pieces[*next..] {
+        Some(match held.left() {
             [one] => one.clone(),
             several => Bytes::from(several.concat()),
         })
@@ -85,7 +94,8 @@ impl Body for Pieces {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut self.0 {
-            Kind::Held { pieces, next } => {
+            Kind::Held(held) => {
+                let Held { pieces, next } = &mut **held;
                 let Some(piece) = pieces.get_mut(*next).map(std::mem::take) else {
                     return Poll::Ready(None);
                 };
@@ -98,15 +108,15 @@ impl Body for Pieces {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Held { pieces, next } => *next == pieces.len(),
+            Kind::Held(held) => held.left().is_empty(),
             Kind::Flowing(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Held { pieces, next } => {
-                let left: usize = pieces[*next..].iter().map(Bytes::len).sum();
+            Kind::Held(held) => {
+                let left: usize = held.left().iter().map(Bytes::len).sum();
                 SizeHint::with_exact(left as u64)
             }
             Kind::Flowing(body) => body.size_hint(),
