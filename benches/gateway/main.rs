@@ -9,12 +9,15 @@
 //! rates, and with every request written to the ledger on SQLite, against the gateway that knows its
 //! master key alone.
 //!
+//! At last the memory that open streams take; `POINTSMAN_BENCH_ONLY=open` measures that alone.
+//!
 //! `POINTSMAN_BENCH_ROUNDS` sets the number of turns (7), `POINTSMAN_BENCH_REQUESTS` the requests of
-//! a turn (80000; a fortieth of it as streams).
+//! a turn (80000; a fortieth of it as streams), `POINTSMAN_BENCH_STREAMS` the streams that are open at once (2000).
 
 mod bare;
 mod cold;
 mod load;
+mod open;
 mod report;
 mod role;
 
@@ -38,6 +41,11 @@ fn main() -> io::Result<()> {
 }
 
 async fn drive() -> io::Result<()> {
+    let streams = setting("POINTSMAN_BENCH_STREAMS", 2_000);
+    if std::env::var("POINTSMAN_BENCH_ONLY").is_ok_and(|only| only == "open") {
+        println!("{}", open::measure(streams).await?);
+        return Ok(());
+    }
     let rounds = setting("POINTSMAN_BENCH_ROUNDS", 7);
     let requests = setting("POINTSMAN_BENCH_REQUESTS", 80_000);
     let upstream = Part::upstream().await?;
@@ -78,6 +86,7 @@ async fn drive() -> io::Result<()> {
         "\nfrom a standing start\n{}",
         cold::measure(upstream.address()).await?
     );
+    println!("\nopen streams\n{}", open::measure(streams).await?);
     Ok(())
 }
 

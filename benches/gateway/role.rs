@@ -11,6 +11,10 @@ use tokio::net::TcpListener;
 
 /// The variable that says to this program, started again, which part it plays.
 const ROLE: &str = "POINTSMAN_BENCH_ROLE";
+/// Its value for [`Role::Slow`].
+const SLOW: &str = "slow";
+/// The time between two chunks of a slow stream.
+const SLOW_GAP: Duration = Duration::from_secs(1);
 /// The key of the gateway's callers; its upstream takes any.
 pub(crate) const KEY: &str = "sk-bench-0123456789abcdef";
 
@@ -29,6 +33,8 @@ pub(crate) enum Role {
     Upstream,
     /// The bare proxy in front of it.
     Bare(SocketAddr),
+    /// The upstream with streams that are slow and do not end.
+    Slow,
 }
 
 /// The part that this process was started for.
@@ -36,6 +42,7 @@ pub(crate) fn mine() -> Option<Role> {
     let role = std::env::var(ROLE).ok()?;
     Some(match role.parse() {
         Ok(upstream) => Role::Bare(upstream),
+        Err(_) if role == SLOW => Role::Slow,
         Err(_) => Role::Upstream,
     })
 }
@@ -48,6 +55,7 @@ impl Role {
         match self {
             Self::Upstream => canned::serve(listener).await,
             Self::Bare(upstream) => bare::serve(listener, upstream).await,
+            Self::Slow => canned::serve_paced(listener, SLOW_GAP, usize::MAX).await,
         }
         Ok(())
     }
@@ -68,6 +76,10 @@ impl Part {
 
     pub(crate) async fn bare(upstream: SocketAddr) -> io::Result<Self> {
         Self::again(&upstream.to_string()).await
+    }
+
+    pub(crate) async fn slow() -> io::Result<Self> {
+        Self::again(SLOW).await
     }
 
     /// The gateway, with a key to check and one deployment to choose.

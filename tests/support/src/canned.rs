@@ -46,6 +46,11 @@ pub fn last() -> Bytes {
 
 /// Serves for ever. A request whose body holds `"stream":true` gets a stream.
 pub async fn serve(listener: TcpListener) {
+    serve_paced(listener, GAP, CHUNKS).await;
+}
+
+/// As [`serve`], with streams of so many chunks at such a distance.
+pub async fn serve_paced(listener: TcpListener, gap: Duration, chunks: usize) {
     let (whole, chunk, last) = (whole(), chunk(), last());
     while let Ok((socket, _)) = listener.accept().await {
         drop(socket.set_nodelay(true));
@@ -57,8 +62,8 @@ pub async fn serve(listener: TcpListener) {
                     let body = request.into_body().collect().await?.to_bytes();
                     let response = if streamed(&body) {
                         let stream = Stream {
-                            ticks: interval(GAP),
-                            left: CHUNKS,
+                            ticks: interval(gap),
+                            left: chunks,
                             chunk,
                             last,
                         };
