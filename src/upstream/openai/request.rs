@@ -48,8 +48,8 @@ pub(crate) fn body(
     if peek.stream && asks && !call.wants_usage {
         ask_for_usage(call, &mut splice);
     }
-    for (ours, theirs) in deployment.provider.renames.iter() {
-        rename(call, ours, theirs, &mut splice);
+    if !deployment.provider.renames.is_empty() {
+        rename(text, &deployment.provider.renames, &mut splice);
     }
     let cut = call.tab.most_output().filter(|_| call.route.speaks());
     if let Some(most) = cut {
@@ -111,18 +111,34 @@ fn ask_for_usage(call: &Call, splice: &mut Splice) {
 }
 
 /// A parameter that the provider calls otherwise. If the caller gave both, its own name wins.
-fn rename(call: &Call, ours: &str, theirs: &str, splice: &mut Splice) {
-    let find = |name: &str| call.peek.members().find(|(field, _)| field.name() == name);
-    let Some((_, member)) = find(ours) else {
-        return;
-    };
-    if find(theirs).is_some() {
-        splice.remove(member);
+fn rename(text: &[u8], renames: &[(Text, Text)], splice: &mut Splice) {
+    let mut ours = vec![None; renames.len()];
+    let mut theirs = vec![false; renames.len()];
+    let walked = json::members(text, |member| {
+        let Some(name) = json::string(&text[member.start..member.name_end]) else {
+            return;
+        };
+        for (at, rename) in renames.iter().enumerate() {
+            if rename.0 == *name {
+                ours[at] = Some(member);
+            }
+            theirs[at] |= rename.1 == *name;
+        }
+    });
+    if walked.is_err() {
         return;
     }
-    let mut name = Vec::new();
-    json::push_string(&mut name, theirs);
-    splice.replace(member.start..member.name_end, name);
+    for (at, (_, name)) in renames.iter().enumerate() {
+        match (&ours[at], theirs[at]) {
+            (None, _) => {}
+            (Some(member), true) => splice.remove(member),
+            (Some(member), false) => {
+                let mut literal = Vec::with_capacity(name.len() + 2);
+                json::push_string(&mut literal, name);
+                splice.replace(member.start..member.name_end, literal);
+            }
+        }
+    }
 }
 
 /// The members that bound the length of an answer.
@@ -324,6 +340,16 @@ mod tests {
         assert_eq!(
             sent,
             r#"{"temperature":0.2,"model":"gpt-4o","max_tokens":9,"messages":[]}"#
+        );
+    }
+
+    #[test]
+    fn any_parameter_goes_by_the_vendors_name() {
+        let body = r#"{"model":"public","messages":[],"s\u0065ed":7,"inner":{"seed":1}}"#;
+        let sent = sent(&one("mistral/m", ""), body).1;
+        assert_eq!(
+            sent,
+            r#"{"model":"m","messages":[],"random_seed":7,"inner":{"seed":1}}"#
         );
     }
 
