@@ -362,3 +362,59 @@ async fn bedrock_can_embed() {
         );
     }
 }
+
+/// The frames of an event stream, by the lengths that stand before them.
+fn frames(mut bytes: &[u8]) -> usize {
+    let mut frames = 0;
+    while let Some(length) = bytes.first_chunk::<4>() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).expect("a length");
+        bytes = bytes.get(length..).expect("a whole frame");
+        frames += 1;
+    }
+    frames
+}
+
+#[tokio::test]
+async fn aws_s_whole_api_goes_on_signed_and_its_streams_come_whole() {
+    let scene = scene(OLD, gateway!()).await;
+    let body = json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]});
+    let path = |action: &str| format!("/bedrock/model/{}/{action}", OLD.replace(':', "%3A"));
+    // The fake checks the signature.
+    let answer = scene.client.post(&path("converse"), &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(
+        answer.json()["usage"]["inputTokens"].is_u64(),
+        "{}",
+        answer.text()
+    );
+    let mut stream = scene.client.stream(&path("converse-stream"), &body).await;
+    assert_eq!(
+        stream.header("content-type"),
+        Some("application/vnd.amazon.eventstream")
+    );
+    stream.all().await;
+    assert!(frames(stream.bytes()) > 3);
+    for seen in scene.upstream.seen() {
+        let shown = seen.header("authorization").unwrap_or_default();
+        assert!(shown.starts_with("AWS4-HMAC-SHA256 Credential="), "{shown}");
+        assert!(shown.contains("/eu-west-1/bedrock/aws4_request"), "{shown}");
+        assert_eq!(seen.json(), body);
+    }
+    let lines = |log: &str| {
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("pass_through_endpoint"));
+        lines
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .collect::<Vec<_>>()
+    };
+    let process = scene.gateway.process();
+    process
+        .until_log("two lines", |log| lines(log).len() == 2)
+        .await;
+    for line in lines(&scene.gateway.log()) {
+        assert_eq!(line["provider"], "bedrock");
+        assert!(line["prompt_tokens"].as_u64() > Some(0), "{line}");
+        assert!(line["cost"].as_f64() > Some(0.0), "{line}");
+    }
+}

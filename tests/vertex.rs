@@ -293,3 +293,66 @@ async fn vertex_ai__tells_credentials_that_google_refuses() {
     }
     assert!(scene.upstream.seen().is_empty());
 }
+
+#[tokio::test]
+async fn googles_whole_api_goes_on_with_the_files_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = scene(&account(folder.path())).await;
+    let said = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+    let path = "projects/anybodys/locations/us-central1/publishers/google/models";
+    let whole = format!("/vertex_ai/v1beta1/{path}/gemini-2.5-flash:generateContent");
+    let answer = scene.client.post(&whole, &said).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(answer.json()["candidates"].is_array(), "{}", answer.text());
+    let streamed =
+        format!("/vertex_ai/v1beta1/{path}/gemini-2.5-flash:streamGenerateContent?alt=sse");
+    let mut stream = scene.client.stream(&streamed, &said).await;
+    assert!(!stream.all().await.is_empty());
+    let seen = scene.upstream.seen();
+    assert_eq!(
+        seen[0].path,
+        "/v1beta1/projects/my-project/locations/us-central1/publishers/google/models/gemini-2.5-flash:generateContent"
+    );
+    assert_eq!(seen[1].query.as_deref(), Some("alt=sse"));
+    for seen in &seen {
+        let shown = seen.header("authorization").unwrap();
+        assert!(is_signed(
+            folder.path(),
+            shown.strip_prefix("Bearer ").unwrap()
+        ));
+    }
+    // Both are charged for.
+    let lines = |log: &str| {
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("pass_through_endpoint"));
+        lines
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .collect::<Vec<_>>()
+    };
+    let process = scene.gateway.process();
+    process
+        .until_log("two lines", |log| lines(log).len() == 2)
+        .await;
+    for line in lines(&scene.gateway.log()) {
+        assert_eq!(line["provider"], "vertex_ai");
+        assert!(line["prompt_tokens"].as_u64().unwrap() > 0, "{line}");
+        assert!(line["cost"].as_f64().unwrap() > 0.0, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn googles_sdk_for_vertex_finds_the_front_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = scene(&account(folder.path())).await;
+    let said = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+    for version in ["v1", "v1beta1"] {
+        let path = format!(
+            "/{version}/projects/p/locations/l/publishers/google/models/claude:generateContent"
+        );
+        let answer = scene.client.post(&path, &said).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let text = &answer.json()["candidates"][0]["content"]["parts"][0]["text"];
+        assert!(text.is_string(), "{}", answer.text());
+    }
+}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Either, LengthLimitError, Limited};
 use pointsman_layers::BoxError;
 
 use super::answer::refuse;
@@ -22,15 +22,15 @@ use crate::access::{Access, address};
 use crate::call::{About, Dialect, Peek, Principal};
 use crate::error::{ApiFault, Denial, Failure, RequestFault, UpstreamKind};
 use crate::live::api::Refused;
-use crate::live::{Api, Handle, Live};
+use crate::live::{Api, Authority, Handle, Live};
 use crate::spend::pass::PassRecord;
 use crate::spend::price::Cost;
 use crate::spend::report::Reporter;
-use crate::upstream::Client;
 use crate::upstream::client::{Pieces, Reply, SendError};
 use crate::upstream::pass::{PassEnd, Passed, Tap};
+use crate::upstream::{Client, authority};
 use crate::wire::asked::Asked;
-use crate::wire::usage::Shape;
+use crate::wire::usage::{Shape, Told};
 
 /// Longest request body, unless the file says otherwise: batches and recordings are long.
 const MAX_REQUEST_BYTES: u64 = 200 << 20;
@@ -57,6 +57,10 @@ const NEEDED: &[&str] = &[
     "if-none-match",
     "openai-beta",
     "range",
+    "x-amzn-bedrock-guardrailidentifier",
+    "x-amzn-bedrock-guardrailversion",
+    "x-amzn-bedrock-performanceconfig-latency",
+    "x-amzn-bedrock-trace",
     "x-goog-api-client",
     "x-goog-upload-command",
     "x-goog-upload-header-content-length",
@@ -105,6 +109,13 @@ const ANSWERED: &[&str] = &[
     "request-id",
     "retry-after",
     "retry-after-ms",
+    "x-amzn-bedrock-cache-read-input-token-count",
+    "x-amzn-bedrock-cache-write-input-token-count",
+    "x-amzn-bedrock-input-token-count",
+    "x-amzn-bedrock-invocation-latency",
+    "x-amzn-bedrock-output-token-count",
+    "x-amzn-errortype",
+    "x-amzn-requestid",
     "x-request-id",
     "x-should-retry",
 ];
@@ -198,23 +209,24 @@ impl PassDoor {
             head.method,
             Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
         );
-        let read = sends && !free && is_json(&head.headers);
+        // A signature is of the whole body.
+        let signed = matches!(api.authority(head.uri.path()), Authority::Aws(_));
+        let read = sends && (!free && is_json(&head.headers) || signed);
         let limit = limit(live);
         let (body, text) = if read {
             let limit = limit.min(MAX_READ_BYTES);
             let whole = read::read_body(&head.headers, body, limit).await?;
-            (Either::Left(Full::new(whole.clone())), whole)
+            (Either::Left(whole.clone()), whole)
         } else {
-            (Either::Right(body.map_err(Into::into)), Bytes::new())
+            (Either::Right(body), Bytes::new())
         };
         let asked = Asked::read(head.uri.path(), &text).map_err(|_| {
             let what = "the member `model` stands twice".to_owned();
             Failure::Request(RequestFault::Json(what))
         })?;
-        record.length = if read {
-            text.len() as u64
-        } else {
-            http_body::Body::size_hint(&body).lower()
+        record.length = match &body {
+            Either::Left(text) => text.len() as u64,
+            Either::Right(body) => body.size_hint().lower(),
         };
         let toll = {
             let passing = Passing {
@@ -243,14 +255,18 @@ impl PassDoor {
         live: &Arc<Live>,
         api: &Api,
         head: &Parts,
-        body: B,
+        body: Either<Bytes, B>,
         (record, due): (&mut PassRecord, Toll),
     ) -> Result<Response<Body>, Failure>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let request = request(live, api, head, body)?;
+        let mut request = request(live, api, head, body)?;
+        let path = head.uri.path();
+        authority::show(&mut request, api.authority(path))
+            .await
+            .map_err(|_| fault(api, UpstreamKind::Status(StatusCode::UNAUTHORIZED)))?;
         let sent = Instant::now();
         let answer = tokio::time::timeout(TIMEOUT, self.client.send(request)).await;
         let answer = match answer {
@@ -278,11 +294,12 @@ impl PassDoor {
             let kind = told.get(header::CONTENT_TYPE);
             // What is only looked up was paid when it was made.
             let shape = if head.method == Method::POST {
-                api.shape
+                api.shape_of(path)
             } else {
                 Shape::Unknown
             };
-            let tap = Tap::new(shape, kind.map_or(b"", HeaderValue::as_bytes));
+            let tap = Tap::new(shape, kind.map_or(b"", HeaderValue::as_bytes))
+                .knowing(told_in(&answered.headers).filter(|_| shape == Shape::Bedrock));
             let on_end = self.at_end(Arc::clone(live), record.clone(), due);
             Body::passed(Passed::new(reply, tap, TIMEOUT, on_end))
         };
@@ -339,6 +356,19 @@ impl PassDoor {
     }
 }
 
+/// The tokens that Bedrock tells of an invoked model in headers.
+fn told_in(headers: &HeaderMap) -> Option<Told> {
+    let count = |name: &str| headers.get(name)?.to_str().ok()?.parse().ok();
+    Some(Told {
+        usage: crate::wire::openai::Usage {
+            prompt_tokens: count("x-amzn-bedrock-input-token-count")?,
+            completion_tokens: count("x-amzn-bedrock-output-token-count").unwrap_or(0),
+            ..Default::default()
+        },
+        ..Told::default()
+    })
+}
+
 /// Whether a body says that it is JSON, or says nothing of itself.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
@@ -357,7 +387,7 @@ fn dialect(api: &Api) -> Dialect {
         Shape::Anthropic => Dialect::Anthropic,
         Shape::Gemini => Dialect::Gemini,
         Shape::Cohere => Dialect::Cohere,
-        Shape::OpenAi | Shape::Unknown => Dialect::OpenAi,
+        Shape::OpenAi | Shape::Bedrock | Shape::Unknown => Dialect::OpenAi,
     }
 }
 
@@ -408,7 +438,12 @@ fn limit(live: &Live) -> u64 {
 }
 
 /// The request as the provider gets it: made new, with nothing of the caller's address.
-fn request<B>(live: &Live, api: &Api, head: &Parts, body: B) -> Result<Request<Pieces>, Failure>
+fn request<B>(
+    live: &Live,
+    api: &Api,
+    head: &Parts,
+    body: Either<Bytes, B>,
+) -> Result<Request<Pieces>, Failure>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -426,14 +461,16 @@ where
             },
         })?;
     let limit = limit(live);
-    if body.size_hint().lower() > limit {
-        return Err(Failure::Request(RequestFault::TooLarge { limit }));
-    }
-    let body = if body.is_end_stream() {
-        Pieces::new(smallvec::SmallVec::new())
-    } else {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Pieces::flowing(Limited::new(body, limit).boxed_unsync())
+    let body = match body {
+        Either::Left(whole) => Pieces::new(smallvec::SmallVec::from_iter([whole])),
+        Either::Right(body) if body.size_hint().lower() > limit => {
+            return Err(Failure::Request(RequestFault::TooLarge { limit }));
+        }
+        Either::Right(body) if body.is_end_stream() => Pieces::new(smallvec::SmallVec::new()),
+        Either::Right(body) => {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            Pieces::flowing(Limited::new(body, limit).boxed_unsync())
+        }
     };
     let mut request = Request::new(body);
     *request.method_mut() = head.method.clone();

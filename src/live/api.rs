@@ -1,19 +1,24 @@
 //! Where whole APIs are passed on to: providers by their name, and the endpoints of the file.
 //!
 //! A [`Api`] is one origin with what is shown to it. The caller gives the path below it and the
-//! query, and nothing else of the address, so that no request can take a credential elsewhere.
+//! query, and nothing else of the address, so that no request can take a credential elsewhere. Google's
+//! and AWS's have an origin for each location, which are theirs all the same.
+
+mod google;
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use pointsman_routes::catalog;
-use pointsman_routes::table::{Deployment, PassThrough, Provider, Routes};
+use pointsman_routes::table::{Auth, Deployment, PassThrough, Provider, Routes};
 use pointsman_routes::usd::Usd;
 
-use super::BindFault;
-use super::endpoint::credential;
+use self::google::Places;
+use super::endpoint::{Authority as Shown, credential};
 use super::environment::{Environment, fault};
+use super::{BindFault, aws};
 use crate::wire::usage::Shape;
 
 /// A way through the gateway to one origin.
@@ -35,6 +40,10 @@ pub struct Api {
     reach: Reach,
     methods: Vec<Method>,
     target: Option<Target>,
+    /// Signs its requests, if that takes more than a header.
+    signer: Shown,
+    /// Where Google's stands, which is for each location elsewhere.
+    places: Option<Places>,
     secrets: Vec<String>,
 }
 
@@ -73,7 +82,27 @@ const PROVIDERS: &[(&str, &str, Shape)] = &[
     ("/cohere", "cohere", Shape::Cohere),
     ("/mistral", "mistral", Shape::OpenAi),
     ("/azure", "azure", Shape::OpenAi),
-    ("/bedrock", "bedrock", Shape::Unknown),
+    ("/bedrock", "bedrock", Shape::Bedrock),
+    ("/vertex_ai", "vertex_ai", Shape::Gemini),
+];
+
+/// The paths of Bedrock's agents, which stand at another origin than its models.
+const AGENTS: [&str; 7] = [
+    "/agents/",
+    "/flows/",
+    "/generateQuery",
+    "/knowledgebases/",
+    "/optimize-prompt",
+    "/rerank",
+    "/retrieveAndGenerate",
+];
+/// Variables any of which says that there are credentials of AWS's.
+const AWS_CREDENTIALS: [&str; 5] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
 
 /// Whether a path belongs to an API that is passed on by its provider's name.
@@ -97,7 +126,12 @@ pub(super) fn bind(
     apis.sort_by_key(|api| std::cmp::Reverse(api.prefix.len()));
     for (prefix, name, shape) in PROVIDERS {
         let provider = catalog::known(name);
-        apis.push(of_provider(prefix, provider, *shape, routes, environment));
+        let own = Own::of(provider, routes, environment);
+        apis.push(match *name {
+            "bedrock" => of_aws(prefix, &own, *shape),
+            "vertex_ai" => of_google(prefix, &own, *shape),
+            _ => of_provider(prefix, &own, *shape),
+        });
     }
     apis
 }
@@ -149,6 +183,8 @@ fn of_file(
             .filter_map(|method| Method::try_from(&**method).ok())
             .collect(),
         target,
+        signer: Shown::None,
+        places: None,
         secrets,
     }
 }
@@ -161,75 +197,171 @@ fn words_of(value: &str) -> impl Iterator<Item = String> {
         .map(str::to_owned)
 }
 
+/// What the file and the environment have of a provider.
+struct Own<'a> {
+    provider: &'static Provider,
+    /// Its deployments, one with `use_in_pass_through` before all.
+    deployments: Vec<&'a Deployment>,
+    /// Whether the first of them is one that was chosen so.
+    chosen: bool,
+    environment: &'a Environment<'a>,
+}
+
+impl<'a> Own<'a> {
+    fn of(
+        provider: &'static Provider,
+        routes: &'a Routes,
+        environment: &'a Environment<'a>,
+    ) -> Self {
+        // The clouds' providers have several names.
+        let is_of = |other: &Provider| {
+            other.name == provider.name
+                || other.protocol == provider.protocol && provider.auth == Auth::Protocol
+        };
+        let deployments = routes.deployments.iter();
+        let mut own = Self {
+            provider,
+            deployments: deployments
+                .filter(|deployment| is_of(&deployment.provider) && deployment.mock.is_none())
+                .collect(),
+            chosen: false,
+            environment,
+        };
+        let chosen = own.deployments.iter().position(|deployment| {
+            let asked = own.option(deployment, "use_in_pass_through");
+            asked.is_some_and(|asked| asked.eq_ignore_ascii_case("true"))
+        });
+        if let Some(chosen) = chosen {
+            own.deployments.swap(0, chosen);
+            own.chosen = true;
+        }
+        own
+    }
+
+    /// An option of a deployment. Faults are told where the deployment is bound.
+    fn option(&self, deployment: &Deployment, name: &str) -> Option<String> {
+        let mut options = deployment.options.iter();
+        let (_, value) = options.find(|(known, _)| known == name)?;
+        self.environment.credential(value, "", &mut Vec::new())
+    }
+
+    fn key(&self, deployment: &Deployment) -> Option<String> {
+        let secret = deployment.api_key.as_ref()?;
+        self.environment.secret(secret, "", &mut Vec::new())
+    }
+
+    fn key_of_environment(&self) -> Option<String> {
+        self.environment.first(&self.provider.key_env)
+    }
+
+    fn base(&self, deployment: &Deployment) -> Option<String> {
+        let base = deployment.api_base.as_ref()?;
+        self.environment.value(base, "", &mut Vec::new())
+    }
+
+    fn default_base(&self) -> Option<String> {
+        let own = || self.provider.base_url.as_deref().map(str::to_owned);
+        self.environment.first(&self.provider.base_env).or_else(own)
+    }
+}
+
 /// A provider's own variables, else the key and address of its first deployment in the file; one
 /// with `use_in_pass_through` before all.
-fn of_provider(
-    prefix: &str,
-    provider: &'static Provider,
-    shape: Shape,
-    routes: &Routes,
-    environment: &Environment<'_>,
-) -> Api {
-    let mut of_it = routes.deployments.iter().filter(|deployment| {
-        deployment.provider.name == provider.name && deployment.mock.is_none()
-    });
-    let chosen = of_it.clone().find(|deployment| {
-        let option = deployment.options.iter();
-        let mut option = option.filter(|(name, _)| name == "use_in_pass_through");
-        // Faults of a deployment are told where it is bound.
-        option.any(|(_, value)| {
-            let value = environment.credential(value, "", &mut Vec::new());
-            value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        })
-    });
-    let of_environment = || {
-        let key = environment.first(&provider.key_env)?;
-        Some((key, default_base(provider, environment)))
-    };
-    let of_deployment = |deployment: &Deployment| {
-        let quiet = &mut Vec::new();
+fn of_provider(prefix: &str, own: &Own<'_>, shape: Shape) -> Api {
+    let of_deployment = |deployment: &&Deployment| {
         let key = match &deployment.api_key {
-            Some(secret) => environment.secret(secret, "", quiet),
-            None => environment.first(&provider.key_env),
+            Some(_) => own.key(deployment),
+            None => own.key_of_environment(),
         };
-        let base = deployment.api_base.as_ref();
-        let base = base.and_then(|base| environment.value(base, "", quiet));
-        Some((key?, base.or_else(|| default_base(provider, environment))))
+        Some((key?, own.base(deployment).or_else(|| own.default_base())))
     };
+    let chosen = own.deployments.first().filter(|_| own.chosen);
     let bound = chosen
         .and_then(of_deployment)
-        .or_else(of_environment)
-        .or_else(|| of_it.find_map(of_deployment));
+        .or_else(|| Some((own.key_of_environment()?, own.default_base())))
+        .or_else(|| own.deployments.iter().find_map(of_deployment));
     let (key, base) = bound.unzip();
-    let shown = key.as_deref().and_then(|key| credential(provider, key));
+    let shown = key.as_deref().and_then(|key| credential(own.provider, key));
     let target = base.flatten().and_then(|base| Target::read(&base));
+    Api {
+        target: target.filter(|_| shown.is_some()),
+        headers: shown.into_iter().collect(),
+        secrets: key.into_iter().collect(),
+        ..bare(prefix, own.provider, shape)
+    }
+}
+
+/// Bedrock: with a bearer key, or signed as its first deployment's requests are; one with
+/// `use_in_pass_through` before all.
+fn of_aws(prefix: &str, own: &Own<'_>, shape: Shape) -> Api {
+    let first = own.deployments.first().copied();
+    let option = |name: &str| first.and_then(|first| own.option(first, name));
+    // Who names other credentials does not mean the environment's key.
+    let named = option("aws_access_key_id").or_else(|| option("aws_role_name"));
+    let of_environment = || own.key_of_environment().filter(|_| named.is_none());
+    let key = first
+        .and_then(|first| own.key(first))
+        .or_else(of_environment);
+    let known = AWS_CREDENTIALS
+        .iter()
+        .any(|name| own.environment.get(name).is_some());
+    let bound = first.is_some() || key.is_some() || known;
+    let model = first.map_or("", |first| &*first.model);
+    let region = option("aws_region_name");
+    let region = aws::region(region.as_deref(), model, |name| own.environment.get(name));
+    let base = first
+        .and_then(|first| own.base(first))
+        .or_else(|| option("aws_bedrock_runtime_endpoint"))
+        .or_else(|| own.default_base())
+        .unwrap_or_else(|| aws::base(&region));
+    let shown = key.as_deref().and_then(|key| credential(own.provider, key));
+    let signer = match (&shown, bound) {
+        (None, true) => Shown::Aws(Arc::new(aws::Signer::new(region, option))),
+        _ => Shown::None,
+    };
+    Api {
+        target: Target::read(&base).filter(|_| bound),
+        headers: shown.into_iter().collect(),
+        signer,
+        secrets: key.into_iter().collect(),
+        ..bare(prefix, own.provider, shape)
+    }
+}
+
+/// Vertex AI: the projects of its deployments, else the environment's.
+fn of_google(prefix: &str, own: &Own<'_>, shape: Shape) -> Api {
+    let environment = |name: &str| own.environment.get(name);
+    let mut places = Places::default();
+    for deployment in &own.deployments {
+        let base = own.base(deployment).or_else(|| own.default_base());
+        places.add(|name| own.option(deployment, name), environment, base);
+    }
+    if own.deployments.is_empty() {
+        places.add(|_| None, environment, own.default_base());
+    }
+    Api {
+        places: Some(places),
+        ..bare(prefix, own.provider, shape)
+    }
+}
+
+/// An API that goes nowhere yet.
+fn bare(prefix: &str, provider: &Provider, shape: Shape) -> Api {
     Api {
         prefix: prefix.to_owned(),
         provider: provider.name.to_string(),
         shape,
         cost: None,
-        target: target.filter(|_| shown.is_some()),
-        headers: shown.into_iter().collect(),
+        headers: Vec::new(),
         client_headers: false,
         open: false,
         reach: Reach::Below,
         methods: Vec::new(),
-        secrets: key.into_iter().collect(),
+        target: None,
+        signer: Shown::None,
+        places: None,
+        secrets: Vec::new(),
     }
-}
-
-fn default_base(provider: &Provider, environment: &Environment<'_>) -> Option<String> {
-    let own = || provider.base_url.as_deref().map(str::to_owned);
-    // Bedrock stands in regions.
-    let regional = || {
-        let names = ["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"];
-        let region = names.into_iter().find_map(|name| environment.get(name))?;
-        Some(format!("https://bedrock-runtime.{region}.amazonaws.com"))
-    };
-    environment
-        .first(&provider.base_env)
-        .or_else(own)
-        .or_else(|| regional().filter(|_| provider.name == "bedrock"))
 }
 
 impl Target {
@@ -246,6 +378,16 @@ impl Target {
             authority,
             path: path.trim_end_matches('/').to_owned(),
         })
+    }
+}
+
+impl Target {
+    /// Where Bedrock's agents are, if a path is one of theirs and this is where AWS has its models.
+    fn for_agents(&self, rest: &str) -> Option<Authority> {
+        let host = self.authority.as_str().strip_prefix("bedrock-runtime.")?;
+        let theirs = AGENTS.iter().any(|path| rest.starts_with(path));
+        let host = theirs.then(|| format!("bedrock-agent-runtime.{host}"))?;
+        host.parse().ok()
     }
 }
 
@@ -267,11 +409,17 @@ impl Api {
     /// The address of a request to `path` with this query. What the base ends in already, such as
     /// `/v1`, is not put there twice.
     pub fn uri(&self, path: &str, query: Option<&str>) -> Result<Uri, Refused> {
-        let target = self.target.as_ref().ok_or(Refused::Unbound)?;
         let rest = below(path, &self.prefix).ok_or(Refused::Path)?;
         if !is_straight(rest) {
             return Err(Refused::Path);
         }
+        if let Some(places) = &self.places {
+            let query = query.map(|query| self.query(query));
+            return places.uri(rest, query.as_deref());
+        }
+        let target = self.target.as_ref().ok_or(Refused::Unbound)?;
+        let agents = (self.shape == Shape::Bedrock).then(|| target.for_agents(rest));
+        let authority = agents.flatten().unwrap_or_else(|| target.authority.clone());
         let rest = overlap(&target.path, rest).map_or(rest, |twice| &rest[twice..]);
         let mut text = format!("{}{rest}", target.path);
         if text.is_empty() {
@@ -287,10 +435,27 @@ impl Api {
         let path = PathAndQuery::try_from(text).map_err(|_| Refused::Path)?;
         Uri::builder()
             .scheme(target.scheme.clone())
-            .authority(target.authority.clone())
+            .authority(authority)
             .path_and_query(path)
             .build()
             .map_err(|_| Refused::Path)
+    }
+
+    /// What shows whose a request to `path` is, beside [`headers`](Self::headers).
+    pub fn authority(&self, path: &str) -> &Shown {
+        match (&self.places, below(path, &self.prefix)) {
+            (Some(places), Some(rest)) => places.authority(rest),
+            _ => &self.signer,
+        }
+    }
+
+    /// How the answer to a request to `path` tells what it took.
+    pub fn shape_of(&self, path: &str) -> Shape {
+        if self.places.is_some() && path.contains("/publishers/anthropic/") {
+            Shape::Anthropic
+        } else {
+            self.shape
+        }
     }
 
     /// Gemini's callers show their key in the query; it is the gateway's and stays here.
@@ -382,6 +547,8 @@ mod tests {
             reach: Reach::All,
             methods: Vec::new(),
             target: Target::read(base),
+            signer: Shown::None,
+            places: None,
             secrets: vec!["sk-upstream-secret".to_owned()],
         }
     }
@@ -405,6 +572,28 @@ mod tests {
             openai("/openai/v1/x%20y/", None),
             Ok("https://api.openai.com/v1/x%20y/".to_owned())
         );
+    }
+
+    #[test]
+    fn bedrocks_agents_stand_elsewhere_than_its_models() {
+        let base = "https://bedrock-runtime.eu-west-1.amazonaws.com";
+        let api = api("/bedrock", base, Shape::Bedrock);
+        for (path, host) in [
+            (
+                "/bedrock/model/x/converse",
+                "bedrock-runtime.eu-west-1.amazonaws.com",
+            ),
+            (
+                "/bedrock/agents/a/x",
+                "bedrock-agent-runtime.eu-west-1.amazonaws.com",
+            ),
+            (
+                "/bedrock/knowledgebases/k/retrieve",
+                "bedrock-agent-runtime.eu-west-1.amazonaws.com",
+            ),
+        ] {
+            assert_eq!(api.uri(path, None).unwrap().host(), Some(host), "{path}");
+        }
     }
 
     #[test]

@@ -92,7 +92,7 @@ pub(super) fn place(
 
 /// Where a location's models answer. Source: Vertex AI's documentation, "Locations": a region, the
 /// multi-regions `us` and `eu`, or `global`.
-fn host(location: &str) -> String {
+pub(super) fn host(location: &str) -> String {
     match location {
         "global" => "https://aiplatform.googleapis.com".to_owned(),
         "us" | "eu" => format!("https://aiplatform.{location}.rep.googleapis.com"),

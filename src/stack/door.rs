@@ -85,8 +85,13 @@ impl<'a> Door<'a> {
 
     /// Paths with a model in them; the model's name may hold slashes.
     fn of_model(path: &'a str) -> Self {
-        let below = path.strip_prefix("/v1beta").unwrap_or(path);
-        if let Some((model, route)) = Route::of_gemini(below) {
+        let mut versions = ["/v1beta1", "/v1beta"].into_iter();
+        let below = versions.find_map(|version| {
+            let rest = path.strip_prefix(version)?;
+            rest.starts_with('/').then_some(rest)
+        });
+        let below = below.unwrap_or(path);
+        if let Some((model, route)) = Route::of_gemini(below).or_else(|| Route::of_vertex(below)) {
             return Self::Call(route, Some(model));
         }
         if let Some(model) = path.strip_prefix("/models/") {
@@ -163,6 +168,18 @@ mod tests {
         for path in ["/v1/models/m:countTokens", "/models/m:countTokens"] {
             let door = Door::Call(Route::CountContents, Some("m"));
             assert_eq!(Door::of(path), door);
+        }
+        // Google's SDK for Vertex AI.
+        let on_vertex = "projects/p/locations/l/publishers/google/models/m:generateContent";
+        for path in [format!("/v1/{on_vertex}"), format!("/v1beta1/{on_vertex}")] {
+            let door = Door::Call(Route::Generate, Some("m"));
+            assert_eq!(Door::of(&path), door, "{path}");
+        }
+        for path in [
+            "/v1/projects/p/locations/l/publishers/acme/models/m:generateContent",
+            "/v1/projects//locations/l/publishers/google/models/m:generateContent",
+        ] {
+            assert_eq!(Door::of(path), Door::Unknown, "{path}");
         }
         assert_eq!(Door::of("/v1beta/models"), Door::Gemini(None));
         assert_eq!(Door::of("/v1beta/models/m"), Door::Gemini(Some("m")));

@@ -3,17 +3,17 @@
 use http::{Request, header};
 
 use super::client::Pieces;
-use crate::live::{Authority, Endpoint};
+use crate::live::Authority;
 
 /// Puts into a request what shows whose it is, unless the file's own headers do. The last thing
 /// that is done to a request before it is sent.
 ///
 /// An error says why that cannot be shown, and holds nothing secret.
-pub(super) async fn show(
+pub async fn show(
     request: &mut Request<Pieces>,
-    endpoint: &Endpoint,
+    authority: &Authority,
 ) -> Result<(), &'static str> {
-    match &endpoint.authority {
+    match authority {
         Authority::None => {}
         Authority::Header(name, value) => {
             let entry = request.headers_mut().entry(name.clone());

@@ -5,7 +5,7 @@
 //! gets what its [`Protocol`] makes of the one form.
 
 pub mod anthropic;
-mod authority;
+pub mod authority;
 pub mod bedrock;
 pub mod client;
 pub mod cohere;
@@ -154,7 +154,7 @@ async fn ask(upstream: &Upstream, attempt: &Attempt) -> Result<Answer<Relay>, Fa
     };
     // Pinned here, since the future is too large to be moved about.
     let answer = std::pin::pin!(async {
-        authority::show(&mut request, endpoint)
+        authority::show(&mut request, &endpoint.authority)
             .await
             .map_err(|what| {
                 let kind = UpstreamKind::Status(StatusCode::UNAUTHORIZED);

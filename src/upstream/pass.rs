@@ -11,9 +11,10 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use super::bedrock::stream::Frames;
 use super::client::Reply;
 use crate::wire::sse::Splitter;
-use crate::wire::usage::{Figures, Shape};
+use crate::wire::usage::{Figures, Shape, Told};
 
 /// Longest answer that is kept to read its usage; a longer one goes by unread.
 const MAX_READ_BYTES: usize = 8 << 20;
@@ -150,6 +151,7 @@ enum Held {
     Nothing,
     Whole(BytesMut),
     Events(Splitter),
+    Frames(Frames),
 }
 
 impl Tap {
@@ -159,6 +161,8 @@ impl Tap {
             Held::Nothing
         } else if content_type.starts_with(b"text/event-stream") {
             Held::Events(Splitter::new(MAX_READ_BYTES))
+        } else if content_type.starts_with(b"application/vnd.amazon.eventstream") {
+            Held::Frames(Frames::default())
         } else if content_type.starts_with(b"application/json") {
             Held::Whole(BytesMut::new())
         } else {
@@ -172,6 +176,13 @@ impl Tap {
         }
     }
 
+    /// Knows figures that an answer tells in its headers; what its body tells is believed before.
+    #[must_use]
+    pub fn knowing(mut self, told: Option<Told>) -> Self {
+        self.figures.told = told;
+        self
+    }
+
     /// Sees more of it.
     pub fn see(&mut self, bytes: &Bytes) {
         let Some(shape) = self.shape else { return };
@@ -181,6 +192,22 @@ impl Tap {
                 held.extend_from_slice(bytes);
                 if held.len() > MAX_READ_BYTES {
                     self.held = Held::Nothing;
+                }
+            }
+            Held::Frames(frames) => {
+                frames.push(bytes);
+                loop {
+                    match frames.next_json() {
+                        Ok(Some(data)) => {
+                            self.events += 1;
+                            self.figures.read(shape, &data);
+                        }
+                        Ok(None) => return,
+                        Err(_) => {
+                            self.held = Held::Nothing;
+                            return;
+                        }
+                    }
                 }
             }
             Held::Events(splitter) => {

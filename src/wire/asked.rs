@@ -2,7 +2,7 @@
 //! provider's shape.
 //!
 //! Sources: OpenAI's API reference (chat completions, responses, embeddings), Anthropic's (messages),
-//! Gemini's (`generateContent`: the model stands in the path), Cohere's, Amazon Bedrock's (`converse`,
+//! Gemini's and Vertex AI's (`generateContent`: the model stands in the path), Cohere's, Amazon Bedrock's (`converse`,
 //! `invoke`), Azure OpenAI's (`deployments`).
 
 use super::json::{self, Member};
@@ -75,13 +75,23 @@ impl Asked {
 fn of_path(path: &str) -> Option<String> {
     let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
     let steps: Vec<&str> = decoded.split('/').collect();
-    steps.windows(3).find_map(|steps| match steps {
-        [.., "deployments" | "model", name] if !name.is_empty() => Some((*name).to_owned()),
-        [before, "models", name] if before.starts_with('v') => {
-            let (model, verb) = name.split_once(':')?;
-            (!model.is_empty() && !verb.is_empty()).then(|| model.to_owned())
+    // Vertex AI's name the maker before it.
+    let of_maker = steps.windows(4).find_map(|steps| match steps {
+        ["publishers", _, "models", name] => {
+            let model = name.split_once(':').map_or(*name, |(model, _)| model);
+            (!model.is_empty()).then(|| model.to_owned())
         }
         _ => None,
+    });
+    of_maker.or_else(|| {
+        steps.windows(3).find_map(|steps| match steps {
+            [.., "deployments" | "model", name] if !name.is_empty() => Some((*name).to_owned()),
+            [before, "models", name] if before.starts_with('v') => {
+                let (model, verb) = name.split_once(':')?;
+                (!model.is_empty() && !verb.is_empty()).then(|| model.to_owned())
+            }
+            _ => None,
+        })
     })
 }
 
@@ -130,6 +140,13 @@ mod tests {
                 r#"{"inferenceConfig":{"maxTokens":8}}"#,
                 Some("eu.anthropic.claude:0"),
                 Some(8),
+                None,
+            ),
+            (
+                "/vertex_ai/v1/projects/p/locations/l/publishers/google/models/gemini-x:predict",
+                "",
+                Some("gemini-x"),
+                None,
                 None,
             ),
             ("/gemini/v1beta/models/x", "", None, None, None),

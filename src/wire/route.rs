@@ -126,6 +126,16 @@ impl Route {
         named.then_some((model, route))
     }
 
+    /// The same of a path of Vertex AI's, whose project and location say nothing here:
+    /// `/projects/p/locations/l/publishers/google/models/m:generateContent`.
+    pub fn of_vertex(path: &str) -> Option<(&str, Self)> {
+        let (project, rest) = path.strip_prefix("/projects/")?.split_once('/')?;
+        let (location, rest) = rest.strip_prefix("locations/")?.split_once('/')?;
+        let rest = rest.strip_prefix("publishers/google")?;
+        let named = !project.is_empty() && !location.is_empty();
+        Self::of_gemini(rest).filter(|_| named)
+    }
+
     /// Whether it asks for the next turn of a conversation, or how long that is.
     pub const fn is_chat(self) -> bool {
         matches!(

@@ -2,7 +2,8 @@
 //!
 //! Sources: OpenAI's API reference ("usage"; the Responses API's `response.usage`), Anthropic's
 //! ("usage" of `message_start` and `message_delta`), Gemini's (`usageMetadata`), Cohere's
-//! (`usage.billed_units`, `meta.billed_units`).
+//! (`usage.billed_units`, `meta.billed_units`), Amazon Bedrock's (`usage` of `Converse`,
+//! `amazon-bedrock-invocationMetrics`).
 
 use super::json;
 use super::openai::{Usage as OpenAi, count};
@@ -27,6 +28,8 @@ pub enum Shape {
     Gemini,
     /// Cohere's `usage` and `meta`.
     Cohere,
+    /// Amazon Bedrock's: `usage` of `Converse`, and whatever the maker of an invoked model has.
+    Bedrock,
     /// Not in a way that is known.
     Unknown,
 }
@@ -63,7 +66,9 @@ impl Figures {
                     }
                 }
                 // The Responses API's and Anthropic's events hold the answer in a member.
-                (Shape::OpenAi, b"response") | (Shape::Anthropic, b"message") if depth == 0 => {
+                (Shape::OpenAi, b"response") | (Shape::Anthropic | Shape::Bedrock, b"message")
+                    if depth == 0 =>
+                {
                     self.read_object(shape, value, 1);
                 }
                 (Shape::Cohere, b"delta") if depth == 0 => self.read_object(shape, value, 1),
@@ -76,6 +81,10 @@ impl Figures {
                     }
                 }
                 (Shape::Anthropic, b"usage") => self.anthropic(value),
+                (Shape::Bedrock, b"usage") => self.bedrock(value),
+                (Shape::Bedrock, b"amazon-bedrock-invocationMetrics") if self.told.is_none() => {
+                    self.bedrock(value);
+                }
                 (Shape::Gemini, b"usageMetadata") => self.gemini(value),
                 (Shape::Cohere, b"usage" | b"meta") => self.cohere(value),
                 _ => {}
@@ -105,6 +114,32 @@ impl Figures {
             .saturating_add(told.usage.cached_tokens)
             .saturating_add(told.cache_write);
         self.told = seen.then_some(told);
+    }
+
+    /// Input tokens are those that no cache had. An invoked model of Anthropic's tells it in
+    /// Anthropic's words.
+    fn bedrock(&mut self, text: &[u8]) {
+        let mut told = Told::default();
+        let mut seen = false;
+        let _ = json::members(text, |member| {
+            let place = match member.raw_name(text) {
+                b"inputTokens" | b"inputTokenCount" => &mut told.usage.prompt_tokens,
+                b"outputTokens" | b"outputTokenCount" => &mut told.usage.completion_tokens,
+                b"cacheReadInputTokens" | b"cacheReadInputTokenCount" => {
+                    &mut told.usage.cached_tokens
+                }
+                b"cacheWriteInputTokens" | b"cacheWriteInputTokenCount" => &mut told.cache_write,
+                _ => return,
+            };
+            *place = count(member.value(text));
+            seen = true;
+        });
+        if !seen {
+            return self.anthropic(text);
+        }
+        let cached = told.usage.cached_tokens.saturating_add(told.cache_write);
+        told.usage.prompt_tokens = told.usage.prompt_tokens.saturating_add(cached);
+        self.told = Some(told);
     }
 
     fn gemini(&mut self, text: &[u8]) {
@@ -203,6 +238,16 @@ mod tests {
         let cohere = r#"{"type":"message-end","delta":{"usage":{
             "billed_units":{"input_tokens":4,"output_tokens":2},"tokens":{"input_tokens":90}}}}"#;
         assert_eq!(read(Shape::Cohere, &[cohere]), (None, [4, 2, 0, 0, 0]));
+
+        let converse = r#"{"output":{},"usage":{"inputTokens":5,"outputTokens":3,"totalTokens":11,
+            "cacheReadInputTokens":2,"cacheWriteInputTokens":1}}"#;
+        assert_eq!(read(Shape::Bedrock, &[converse]), (None, [8, 3, 2, 1, 0]));
+        assert_eq!(read(Shape::Bedrock, &[whole]), (m(), [8, 3, 2, 1, 0]));
+        let metrics = r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{
+            "inputTokenCount":5,"outputTokenCount":7}}"#;
+        assert_eq!(read(Shape::Bedrock, &[metrics]), (None, [5, 7, 0, 0, 0]));
+        let events = [start, r#"{"usage":{"output_tokens":9}}"#, metrics];
+        assert_eq!(read(Shape::Bedrock, &events), (m(), [7, 9, 2, 0, 0]));
     }
 
     #[test]
@@ -212,6 +257,7 @@ mod tests {
             Shape::Anthropic,
             Shape::Gemini,
             Shape::Cohere,
+            Shape::Bedrock,
         ] {
             let texts = [
                 "",

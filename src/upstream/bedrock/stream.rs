@@ -24,11 +24,28 @@ const PRELUDE_BYTES: usize = 12;
 
 /// Cuts a stream into frames. At most one frame is held.
 #[derive(Debug, Default)]
-struct Frames {
+pub(in crate::upstream) struct Frames {
     held: BytesMut,
 }
 
 impl Frames {
+    /// Takes more of the stream.
+    pub(in crate::upstream) fn push(&mut self, chunk: &[u8]) {
+        self.held.extend_from_slice(chunk);
+    }
+
+    /// The JSON of the next whole frame, be it an event of `ConverseStream` or what an invoked model
+    /// says.
+    pub(in crate::upstream) fn next_json(&mut self) -> Result<Option<Bytes>, Broken> {
+        let Some(message) = self.next()? else {
+            return Ok(None);
+        };
+        let said = chunk(&message).ok().flatten();
+        Ok(Some(
+            said.map_or_else(|| message.payload().clone(), Bytes::from),
+        ))
+    }
+
     fn next(&mut self) -> Result<Option<Message>, Broken> {
         if self.held.len() < PRELUDE_BYTES {
             return Ok(None);
@@ -123,7 +140,7 @@ impl Decoder {
 
 impl protocol::Decoder for Decoder {
     fn push(&mut self, chunk: Bytes, events: &mut Vec<chat::Event>) -> Result<(), Broken> {
-        self.frames.held.extend_from_slice(&chunk);
+        self.frames.push(&chunk);
         while let Some(message) = self.frames.next()? {
             self.take(&message, events)?;
         }

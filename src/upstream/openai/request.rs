@@ -215,7 +215,7 @@ mod tests {
         let mut request = prepare(&attempt, &model, (&Providers::new(), &Fetched::default()))
             .unwrap()
             .request;
-        waited(authority::show(&mut request, endpoint)).unwrap();
+        waited(authority::show(&mut request, &endpoint.authority)).unwrap();
         let (head, body) = request.into_parts();
         let bytes = read(body);
         (head, String::from_utf8(bytes).unwrap())

@@ -55,7 +55,7 @@ pub async fn fetch(
         request.headers_mut().insert(name.clone(), value.clone());
     }
     let answer = async {
-        authority::show(&mut request, endpoint)
+        authority::show(&mut request, &endpoint.authority)
             .await
             .map_err(|what| fault(UpstreamKind::Status(http::StatusCode::UNAUTHORIZED), what))?;
         let response = client.send(request).await;
