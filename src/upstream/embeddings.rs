@@ -5,8 +5,12 @@
 
 use std::borrow::Cow;
 
-use super::protocol::Unreadable;
-use crate::call::vectors::Vector;
+use serde_json::{Map, Value};
+
+use super::extras;
+use super::protocol::{Ask, Told, Unfit, Unreadable};
+use crate::call::Usage;
+use crate::call::vectors::{EmbedAnswer, EmbedRequest, Vector};
 use crate::wire::json;
 
 /// A vector as the text of it stands in JSON.
@@ -77,6 +81,79 @@ pub fn counted(vectors: Vec<Vector>, asked: usize) -> Result<Vec<Vector>, Unread
     Err(Unreadable(Cow::Owned(format!(
         "It has {count} embeddings where {asked} were asked for."
     ))))
+}
+
+/// What every body begins with, and the names of what is left out: what the caller adds, and the model.
+pub(super) fn begun(
+    ask: &Ask<'_>,
+    embed: &EmbedRequest,
+) -> Result<(Map<String, Value>, Vec<&'static str>), Unfit> {
+    let mut dropped = Vec::new();
+    let mut body = Map::new();
+    extras::each(
+        &embed.rest,
+        &[],
+        &ask.params,
+        &mut dropped,
+        |name, value| {
+            body.insert(name.to_owned(), value.clone());
+        },
+    )?;
+    body.insert("model".into(), ask.model.into());
+    if embed.user.is_some() {
+        dropped.push("user");
+    }
+    Ok((body, dropped))
+}
+
+/// `{"data": [{"embedding", "index"}], "model", "usage": {"total_tokens"}}`.
+pub(super) fn read_embed(body: &[u8], asked: usize) -> Result<EmbedAnswer, Unreadable> {
+    let (mut data, mut model, mut usage) = (None, None, None);
+    let read = json::members(body, |member| {
+        let value = member.value(body);
+        match member.raw_name(body) {
+            b"data" => data = Some(listed(value, asked)),
+            b"model" => model = json::string(value).map(Cow::into_owned),
+            b"usage" => usage = serde_json::from_slice(value).ok().as_ref().and_then(total),
+            _ => {}
+        }
+    });
+    read.map_err(|_| Unreadable::new("It is no JSON object."))?;
+    Ok(EmbedAnswer {
+        model,
+        vectors: data.ok_or(Unreadable::new("It has no `data`."))??,
+        usage,
+    })
+}
+
+/// `usage`, where only the total is sure to be there.
+pub(super) fn total(usage: &Value) -> Option<Usage> {
+    /// More than any model takes at once.
+    const MOST: u64 = 1_000_000_000;
+    let count = |name: &str| usage[name].as_u64().filter(|count| *count <= MOST);
+    let prompt = count("prompt_tokens").or_else(|| count("total_tokens"))?;
+    Some(Usage {
+        prompt,
+        ..Usage::default()
+    })
+}
+
+/// `{"detail": "…"}`, or a list of what is wrong where.
+pub(super) fn detail(body: &[u8]) -> Told {
+    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+    let detail = &value["detail"];
+    let message = detail
+        .as_str()
+        .or_else(|| detail[0]["msg"].as_str())
+        .or_else(|| value["message"].as_str());
+    let place = detail[0]["loc"].as_array();
+    Told {
+        message: message.map(str::to_owned),
+        param: place
+            .and_then(|place| place.last()?.as_str())
+            .map(str::to_owned),
+        ..Told::default()
+    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,12 @@
 //! Source: Jina's API reference, "Embeddings" and "Reranker".
 
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
+use super::documents;
+use super::embeddings::{self, detail, read_embed, total};
+use super::protocol::{Ask, Protocol, Task, Told, Unfit, Unreadable, Written};
 use super::purpose::Purpose;
-use super::voyage::{detail, read_embed, total};
-use super::{documents, extras};
-use crate::call::chat as form;
 use crate::call::vectors::{
     EmbedAnswer, EmbedInput, EmbedRequest, Encoding, RerankAnswer, RerankRequest,
 };
@@ -28,31 +27,8 @@ impl Protocol for Jina {
         Some(path.to_owned())
     }
 
-    fn write_chat(&self, _ask: &Ask<'_>, _chat: &form::Request) -> Result<Written, Unfit> {
-        Err(Unfit::task("chat completions"))
-    }
-
-    fn read_chat(&self, _ask: &Ask<'_>, _body: &[u8]) -> Result<form::Answer, Unreadable> {
-        Err(Unreadable::new("The protocol has no chat completions."))
-    }
-
-    fn decoder(&self, _ask: &Ask<'_>) -> Box<dyn Decoder> {
-        Box::new(super::silent::Silent)
-    }
-
     fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
-        let mut dropped = Vec::new();
-        let mut body = Map::new();
-        extras::each(
-            &embed.rest,
-            &[],
-            &ask.params,
-            &mut dropped,
-            |name, value| {
-                body.insert(name.to_owned(), value.clone());
-            },
-        )?;
-        body.insert("model".into(), ask.model.into());
+        let (mut body, dropped) = embeddings::begun(ask, embed)?;
         body.insert("input".into(), inputs(&embed.inputs)?.into());
         if embed.encoding == Encoding::Base64 {
             body.insert("embedding_type".into(), "base64".into());
@@ -70,9 +46,6 @@ impl Protocol for Jina {
                 None => word,
             };
             body.insert("task".into(), task.into());
-        }
-        if embed.user.is_some() {
-            dropped.push("user");
         }
         Ok(Written {
             body: Value::Object(body).to_string().into(),

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use pointsman_routes::table::Deployment;
 
+use super::silent::Silent;
 use crate::call::Dialect;
 use crate::call::chat;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest, RerankAnswer, RerankRequest};
@@ -38,11 +39,15 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     }
 
     /// A conversation, as the provider gets it.
-    fn write_chat(&self, ask: &Ask<'_>, chat: &chat::Request) -> Result<Written, Unfit>;
+    fn write_chat(&self, _ask: &Ask<'_>, _chat: &chat::Request) -> Result<Written, Unfit> {
+        Err(Unfit::task("chat completions"))
+    }
 
     /// A whole answer to a conversation. Of [`Task::CountTokens`], the count is the prompt of the
     /// answer's usage, and there is nothing else.
-    fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable>;
+    fn read_chat(&self, _ask: &Ask<'_>, _body: &[u8]) -> Result<chat::Answer, Unreadable> {
+        Err(Unreadable::new("The protocol has no chat completions."))
+    }
 
     /// Whether the provider must be given the bytes of an image or a document at this address of the
     /// web, because it does not fetch it itself. The gateway does then, and
@@ -52,7 +57,9 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     }
 
     /// Reads the answer to a conversation as it comes.
-    fn decoder(&self, ask: &Ask<'_>) -> Box<dyn Decoder>;
+    fn decoder(&self, _ask: &Ask<'_>) -> Box<dyn Decoder> {
+        Box::new(Silent)
+    }
 
     /// The content type that promises a stream, without parameters.
     fn stream_type(&self) -> &'static str {

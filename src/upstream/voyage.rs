@@ -4,18 +4,15 @@
 //! "Rerankers".
 
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::embeddings::listed;
-use super::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
+use super::documents;
+use super::embeddings::{self, detail, read_embed, total};
+use super::protocol::{Ask, Protocol, Task, Told, Unfit, Unreadable, Written};
 use super::purpose::Purpose;
-use super::{documents, extras};
-use crate::call::Usage;
-use crate::call::chat as form;
 use crate::call::vectors::{
     EmbedAnswer, EmbedInput, EmbedRequest, Encoding, RerankAnswer, RerankRequest,
 };
-use crate::wire::json;
 
 /// Voyage.
 #[derive(Clone, Copy, Debug)]
@@ -32,31 +29,8 @@ impl Protocol for Voyage {
         Some(path.to_owned())
     }
 
-    fn write_chat(&self, _ask: &Ask<'_>, _chat: &form::Request) -> Result<Written, Unfit> {
-        Err(Unfit::task("chat completions"))
-    }
-
-    fn read_chat(&self, _ask: &Ask<'_>, _body: &[u8]) -> Result<form::Answer, Unreadable> {
-        Err(Unreadable::new("The protocol has no chat completions."))
-    }
-
-    fn decoder(&self, _ask: &Ask<'_>) -> Box<dyn Decoder> {
-        Box::new(super::silent::Silent)
-    }
-
     fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
-        let mut dropped = Vec::new();
-        let mut body = Map::new();
-        extras::each(
-            &embed.rest,
-            &[],
-            &ask.params,
-            &mut dropped,
-            |name, value| {
-                body.insert(name.to_owned(), value.clone());
-            },
-        )?;
-        body.insert("model".into(), ask.model.into());
+        let (mut body, dropped) = embeddings::begun(ask, embed)?;
         let encoding = if is_multimodal(ask.model) {
             let inputs = embed.inputs.iter().map(piece);
             let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
@@ -79,9 +53,6 @@ impl Protocol for Voyage {
                 _ => word,
             };
             body.insert("input_type".into(), word.into());
-        }
-        if embed.user.is_some() {
-            dropped.push("user");
         }
         Ok(Written {
             body: Value::Object(body).to_string().into(),
@@ -164,56 +135,6 @@ fn piece(input: &EmbedInput) -> Result<Value, Unfit> {
         }
     };
     Ok(json!({"content": [content]}))
-}
-
-/// `{"data": [{"embedding", "index"}], "model", "usage": {"total_tokens"}}`, as Jina answers, too.
-pub(super) fn read_embed(body: &[u8], asked: usize) -> Result<EmbedAnswer, Unreadable> {
-    let (mut data, mut model, mut usage) = (None, None, None);
-    let read = json::members(body, |member| {
-        let value = member.value(body);
-        match member.raw_name(body) {
-            b"data" => data = Some(listed(value, asked)),
-            b"model" => model = json::string(value).map(std::borrow::Cow::into_owned),
-            b"usage" => usage = serde_json::from_slice(value).ok().as_ref().and_then(total),
-            _ => {}
-        }
-    });
-    read.map_err(|_| Unreadable::new("It is no JSON object."))?;
-    Ok(EmbedAnswer {
-        model,
-        vectors: data.ok_or(Unreadable::new("It has no `data`."))??,
-        usage,
-    })
-}
-
-/// `usage`, where only the total is sure to be there.
-pub(super) fn total(usage: &Value) -> Option<Usage> {
-    /// More than any model takes at once.
-    const MOST: u64 = 1_000_000_000;
-    let count = |name: &str| usage[name].as_u64().filter(|count| *count <= MOST);
-    let prompt = count("prompt_tokens").or_else(|| count("total_tokens"))?;
-    Some(Usage {
-        prompt,
-        ..Usage::default()
-    })
-}
-
-/// `{"detail": "…"}`, or a list of what is wrong where.
-pub(super) fn detail(body: &[u8]) -> Told {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
-    let detail = &value["detail"];
-    let message = detail
-        .as_str()
-        .or_else(|| detail[0]["msg"].as_str())
-        .or_else(|| value["message"].as_str());
-    let place = detail[0]["loc"].as_array();
-    Told {
-        message: message.map(str::to_owned),
-        param: place
-            .and_then(|place| place.last()?.as_str())
-            .map(str::to_owned),
-        ..Told::default()
-    }
 }
 
 #[cfg(test)]
