@@ -252,10 +252,23 @@ async fn every_upstream() -> Scene {
   disable_cooldowns: true
 general_settings:
   master_key: os.environ/TEST_MASTER_KEY
+  pass_through_endpoints:
+  - path: /ollama
+    target: {root}
+    include_subpath: true
+    headers: {{authorization: 'Bearer ${{TEST_UPSTREAM_KEY}}'}}
 ",
         entries.concat()
     );
     Scene::between(upstream, gateway!(), &config).await
+}
+
+#[tokio::test]
+async fn sdks_reach_the_apis_that_are_passed_on() {
+    let scene = every_upstream().await;
+    run_python("test_passed", &scene.gateway, &scene.upstream).await;
+    assert!(scene.upstream.seen().len() > 10);
+    assert!(!scene.gateway.log().contains(UPSTREAM_KEY));
 }
 
 #[tokio::test]
