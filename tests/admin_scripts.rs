@@ -85,7 +85,7 @@ async fn a_user_made_in_a_team_is_a_member_whose_key_is_the_teams() {
     ok(
         &admin,
         "/team/member_update",
-        json!({"team_id": team_id, "user_id": "krrish", "max_budget_in_team": 0.0006}),
+        json!({"team_id": team_id, "user_id": "krrish", "max_budget_in_team": 0.0005}),
     )
     .await;
     assert_eq!(
@@ -103,7 +103,7 @@ async fn a_user_made_in_a_team_is_a_member_whose_key_is_the_teams() {
         }
     };
     let place = soon("the member's spend", place).await;
-    assert_eq!(place["litellm_budget_table"]["max_budget"], 0.0006);
+    assert_eq!(place["litellm_budget_table"]["max_budget"], 0.0005);
     let refused = key.post("/chat/completions", &chat("cheap")).await;
     assert_eq!(refused.status, 429, "{}", refused.text());
     assert!(refused.text().contains("Budget has been exceeded"));
