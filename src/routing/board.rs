@@ -128,6 +128,8 @@ pub struct Row {
     pub gates: Box<[Gate]>,
     /// The same for each seat, for the strategies.
     pub marks: Box<[Marks]>,
+    /// The cheapest of them, if all have a price.
+    pub cheapest: Option<u16>,
     /// The gate that lets through nobody whom one of the gates does not.
     pub narrowest: Gate,
     /// How one of them is chosen.
@@ -474,6 +476,7 @@ impl Row {
             narrowest: seats.iter().map(Gate::new).fold(Gate::WIDEST, Gate::and),
             gates: seats.iter().map(Gate::new).collect(),
             marks: seats.iter().map(Marks::new).collect(),
+            cheapest: cheapest(&seats),
             strategy: strategy.clone(),
             reads,
             fallback,
@@ -625,6 +628,14 @@ impl Seat {
             stride: stride(deployment.weight),
         }
     }
+}
+
+/// The cheapest, if all have a price.
+fn cheapest(seats: &[Seat]) -> Option<u16> {
+    let prices: Option<Vec<f32>> = seats.iter().map(|seat| seat.per_token).collect();
+    let prices = (0_u16..).zip(prices?);
+    let least = prices.min_by(|(_, one), (_, other)| one.total_cmp(other));
+    least.map(|(at, _)| at)
 }
 
 fn purses(deployment: &Deployment, routes: &Routes, registry: &Registry) -> Purses {

@@ -11,6 +11,7 @@ use super::class::Class;
 use super::decide::{Sheet, decide};
 use super::example::{GROUP, config};
 use super::facts::Facts;
+use super::moment::Moment;
 use super::state::{Health, Seen, Why};
 use super::{Ask, Ended, Router, Ticket};
 use crate::call::{Call, Route, Usage, example};
@@ -721,4 +722,23 @@ async fn those_whom_a_check_found_down_are_asked_when_nobody_else_is_left() {
     assert_eq!(health(&router, &call, 0), Health::Unhealthy);
     advance(seconds(61)).await;
     assert_eq!(health(&router, &call, 0), Health::Up);
+}
+
+#[test]
+fn a_share_of_failures_counts_for_a_minute() {
+    let stats = super::state::Stats::new(None);
+    let at = |seconds_in: u64| Moment(0).plus(seconds(200 + seconds_in));
+    let failed = |second: u64| {
+        stats.failed(Class::Server, seconds(60), false, at(second));
+    };
+    assert_eq!(stats.errors(at(0)), 0.0);
+    failed(0);
+    stats.succeeded(at(1));
+    stats.succeeded(at(2));
+    stats.succeeded(at(3));
+    assert_eq!(stats.errors(at(59)), 0.25);
+    failed(59);
+    assert_eq!(stats.errors(at(59)), 0.4);
+    assert_eq!(stats.errors(at(80)), 1.0);
+    assert_eq!(stats.errors(at(130)), 0.0);
 }

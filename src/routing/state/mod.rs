@@ -10,7 +10,7 @@ pub mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use std::time::Duration;
@@ -34,13 +34,16 @@ const ANSWER: u32 = 100;
 const GOOD: usize = 0;
 const BAD: usize = 1;
 
-/// What is known of one deployment. What every decision reads stands in its first cache line.
+/// What is known of one deployment. What every decision reads stands in its first cache line. How many
+/// lines there are is odd, so that the first ones of many fit into a cache together.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Stats {
     in_flight: AtomicU32,
     probing: AtomicBool,
     why: AtomicU8,
+    /// When it last failed, in seconds. Zero is longer ago than anything counts.
+    failed: AtomicU16,
     /// When the cooldown ends; zero is no cooldown. It stays past that time until a probe succeeds.
     until: AtomicU64,
     /// Until when a health check's word holds that it is down.
@@ -62,6 +65,8 @@ pub struct Stats {
     /// Tokens of its answers in eighths: mean and mean deviation.
     answers: AtomicU64,
 }
+
+const _: () = assert!(size_of::<Stats>() / 64 % 2 == 1);
 
 /// What a decision knows of a deployment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -200,6 +205,7 @@ impl Stats {
             in_flight: AtomicU32::new(0),
             probing: AtomicBool::new(false),
             why: AtomicU8::new(0),
+            failed: AtomicU16::new(0),
             until: AtomicU64::new(0),
             unhealthy: AtomicU64::new(0),
             answer: AtomicU32::new(ANSWER),
@@ -318,6 +324,11 @@ impl Stats {
     /// Share of failures in the running minute.
     #[inline]
     pub fn errors(&self, now: Moment) -> f32 {
+        // Most have not failed for long, and nothing more is read of them.
+        let since = seconds(now).wrapping_sub(self.failed.load(Relaxed));
+        if since > window::LONGEST_SECONDS {
+            return 0.0;
+        }
         match self.outcomes.used(now) {
             [_, 0] => 0.0,
             [good, bad] => share(bad, good + bad),
@@ -338,6 +349,7 @@ impl Stats {
         };
         if class.counts() {
             self.outcomes.add(BAD, 1, now);
+            self.failed.store(seconds(now), Relaxed);
             tally.row = self.row.fetch_add(1, Relaxed).saturating_add(1);
             tally.burst = self.burst(class, burst, now);
         }
@@ -453,6 +465,11 @@ fn burst_at(held: u64, burst: Duration, now: Moment) -> u32 {
 #[expect(clippy::cast_possible_truncation, reason = "it wraps after 49 days")]
 fn millis(now: Moment) -> u32 {
     (now.0 / 1_000_000) as u32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it wraps after 18 hours")]
+fn seconds(now: Moment) -> u16 {
+    (now.0 / 1_000_000_000) as u16
 }
 
 fn pack(high: u32, low: u32) -> u64 {

@@ -132,6 +132,21 @@ pub(super) fn peak_ewma(
     })
 }
 
+/// The lowest price of a candidate and the highest. `cheapest` is the cheapest of the row, if all of it
+/// have a price, so that the highest stands for nobody's: if it is a candidate, nobody else is looked at.
+fn prices(candidates: &Candidates<'_>, cheapest: Option<u16>) -> [f32; 2] {
+    if let Some(at) = cheapest
+        && candidates.eligible.binary_search(&at).is_ok()
+        && let Some(price) = candidates.row.marks[usize::from(at)].per_token
+    {
+        return [price; 2];
+    }
+    let prices = candidates.iter().filter_map(|one| one.marks.per_token);
+    prices.fold([f32::INFINITY, 0.0], |[least, most], price| {
+        [least.min(price), most.max(price)]
+    })
+}
+
 /// `score`: the lowest sum of latency and price, each as a multiple of the lowest among the
 /// candidates, and ten times the share of failures of the minute, each with its weight; ties at
 /// random. An unknown price counts as the highest.
@@ -139,32 +154,28 @@ pub(super) fn score(
     candidates: &mut Candidates<'_>,
     facts: &Facts<'_>,
     [latency, cost, errors]: [f64; 3],
+    cheapest: Option<u16>,
     draw: Draw,
 ) -> Option<u16> {
     const ERRORS: f64 = 10.0;
     let mut guess = Guess::none(facts);
     let mut unmeasured = false;
-    let (mut fastest, mut cheapest, mut dearest) = (f32::INFINITY, f32::INFINITY, 0.0_f32);
-    for one in candidates.iter() {
+    let mut fastest = f32::INFINITY;
+    candidates.score(|one| {
         // Compared and not `min`: nothing here is NaN, and minding that takes twice as long.
-        match guess.known(one) {
+        let known = guess.known(one);
+        match known {
             Some(known) if known < fastest => fastest = known,
             Some(_) => {}
             None => unmeasured = true,
         }
-        if let Some(price) = one.marks.per_token {
-            if price < cheapest {
-                cheapest = price;
-            }
-            if price > dearest {
-                dearest = price;
-            }
-        }
-    }
+        known.unwrap_or(f32::NAN)
+    });
     if unmeasured {
         guess = Guess::new(candidates, facts);
         fastest = fastest.min(guess.median);
     }
+    let [cheapest, dearest] = prices(candidates, cheapest);
     // What costs nothing is not a measure for the rest.
     let per = |least: f32| {
         if least > 0.0 && least.is_finite() {
@@ -176,9 +187,8 @@ pub(super) fn score(
     let latency = narrow(latency * per(fastest));
     let cost = narrow(cost * per(cheapest));
     let errors = narrow(errors * ERRORS);
-    candidates.least(draw, |one| {
-        latency * guess.latency(one)
-            + cost * one.marks.per_token.unwrap_or(dearest)
-            + errors * one.seen.errors
+    candidates.least_of_scored(draw, |one, known| {
+        let own = if known.is_nan() { guess.median } else { known };
+        latency * own + cost * one.marks.per_token.unwrap_or(dearest) + errors * one.seen.errors
     })
 }

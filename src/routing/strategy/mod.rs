@@ -101,12 +101,23 @@ impl<'a> Candidates<'a> {
 
     /// Scores every candidate; gives one of those with the lowest score.
     fn least(&mut self, draw: Draw, score: impl Fn(Candidate<'a>) -> f32) -> Option<u16> {
+        self.least_of_scored(draw, |one, _| score(one))
+    }
+
+    /// As [`least`](Self::least), where each candidate has a score already, of which the last one is
+    /// made.
+    fn least_of_scored(
+        &mut self,
+        draw: Draw,
+        score: impl Fn(Candidate<'a>, f32) -> f32,
+    ) -> Option<u16> {
         let mut best = f32::INFINITY;
-        self.score(|one| {
-            let score = score(one);
-            best = if score < best { score } else { best };
-            score
-        });
+        let each = self.iter();
+        for one in each {
+            let kept = &mut self.scores[usize::from(one.at)];
+            *kept = score(one, *kept);
+            best = if *kept < best { *kept } else { best };
+        }
         self.within(best, draw)
     }
 
@@ -173,7 +184,10 @@ pub fn choose(
             latency,
             cost,
             errors,
-        } => latency::score(candidates, facts, [latency, cost, errors], draw),
+        } => {
+            let weights = [latency, cost, errors];
+            latency::score(candidates, facts, weights, row.cheapest, draw)
+        }
     }
 }
 
