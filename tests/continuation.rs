@@ -243,6 +243,19 @@ async fn whoever_takes_the_beginning_of_a_turn_goes_on_with_it() {
     assert!(scene.upstream.take_violations().is_empty());
 }
 
+#[tokio::test]
+async fn a_blank_that_comes_again_and_again_is_said_once() {
+    let scene = scene(&["one", "two", "three"], "").await;
+    scene.upstream.on_model("one", cut("a", &["Hello "]));
+    scene.upstream.on_model("two", cut("b", &[" "]));
+    scene
+        .upstream
+        .on_model("three", words("c", &[" wor", "ld"]));
+    let text = scene.client.post(CHAT, &with_usage("hi")).await.text();
+    assert_eq!(whole(&text).0, "Hello world");
+    assert!(scene.upstream.take_violations().is_empty());
+}
+
 /// Reads a message's events as Anthropic's own clients do: what stands in the wrong place fails.
 fn message(text: &str) -> (String, Value) {
     let events: Vec<Value> = support::sse::read(text.as_bytes())

@@ -260,10 +260,7 @@ impl Translation {
                     self.progress.usage = Some(*usage);
                     self.progress.counted = true;
                 }
-                Event::Delta { choice, delta } => {
-                    self.progress.started = true;
-                    note(*choice, delta, &mut self.said);
-                }
+                Event::Delta { .. } => self.progress.started = true,
                 Event::Finish { .. } => {
                     self.progress.started = true;
                     self.progress.finished = true;
@@ -272,6 +269,10 @@ impl Translation {
             }
             if let Some(before) = &mut self.goes_on {
                 before.join(&mut event);
+            }
+            if let Event::Delta { choice, delta } = &event {
+                // What the caller gets: a blank that came again is said once.
+                note(*choice, delta, &mut self.said);
             }
             self.encoder.push(&event, out);
         }
