@@ -2,11 +2,11 @@
 //! within is told in the caller's dialect.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use pointsman_layers::BoxError;
+use tokio::time::Instant;
 use tower::{Service, ServiceExt};
 
 use super::answer::refuse;
@@ -66,7 +66,8 @@ where
         B::Error: Into<BoxError>,
         R: From<Body> + From<C>,
     {
-        let arrived = Instant::now();
+        // By the clock that deadlines go by.
+        let arrived = Instant::now().into_std();
         let (head, body) = request.into_parts();
         let ids = id::of_call(&head.headers);
         let live = self.live.load();

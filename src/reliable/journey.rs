@@ -119,14 +119,27 @@ impl retry::Journey<Errand> for Journey {
             },
         };
         self.under_way += 1;
-        if let Some(hedge) = &self.hedge {
+        if let Some(hedge) = &mut self.hedge {
             if attempt.hedge {
                 // Beside the one that is asked already, or not at all.
-                errand.ask.tried.extend(hedge.chosen.get());
                 errand.ask.again = false;
                 errand.ask.waits = false;
-                self.notes.lock().trail.hedges += 1;
+                match hedge.chosen.get() {
+                    Some(chosen) => {
+                        errand.ask.tried.push(chosen);
+                        self.notes.lock().trail.hedges += 1;
+                    }
+                    // The other one waits for its turn, and nobody overtakes those who do.
+                    None => {
+                        errand.ask.tried = members_of(&errand.call)
+                            .iter()
+                            .map(|one| one.deployment)
+                            .collect()
+                    }
+                }
             } else {
+                // That of the attempt before says nothing of this one.
+                hedge.chosen = Chosen::default();
                 errand.ask.chosen = Some(hedge.chosen.clone());
             }
         }
@@ -234,6 +247,14 @@ impl Journey {
     }
 }
 
+/// The members of the group that a call is at; none if it is a deployment.
+fn members_of(call: &Call) -> &[Member] {
+    match call.target {
+        Target::Group(group) => &call.live.routes().groups[usize::from(group.0)].members,
+        Target::Deployment(_) => &[],
+    }
+}
+
 impl Course {
     /// The course of a call that was answered at once.
     pub(super) fn at(call: Arc<Call>) -> Self {
@@ -304,10 +325,7 @@ impl Course {
 
     /// The members of the group at hand; none if it is a deployment.
     fn members(&self) -> &[Member] {
-        match self.call.target {
-            Target::Group(group) => &self.call.live.routes().groups[usize::from(group.0)].members,
-            Target::Deployment(_) => &[],
-        }
+        members_of(&self.call)
     }
 
     /// Notes a failure of the attempt that was made.

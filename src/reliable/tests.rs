@@ -308,6 +308,43 @@ async fn a_slow_attempt_is_doubled_elsewhere_and_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_turn_is_not_doubled_past_those_before() {
+    let place = |id: &str, more: &str| {
+        format!(
+            "- model_name: a\n  litellm_params: {{model: openai/{id}, api_key: os.environ/KEY, \
+             {more}}}\n  model_info: {{id: {id}}}\n"
+        )
+    };
+    let file = format!(
+        "model_list:\n{}{}router_settings: {{hedge_after: 1}}\n",
+        place("a1", "region_name: eu, max_parallel_requests: 1"),
+        place("a2", "region_name: us")
+    );
+    let script = Script::new([("a1", &[Fate::Slow(5)][..])]);
+    let router = Router::seeded(7);
+    let inner = {
+        let script = script.clone();
+        service_fn(move |attempt| script.clone().meet(attempt))
+    };
+    let reliable = Reliable::new(router.clone(), Routing::new(router, inner));
+    let ask = |members: &str| {
+        let body = format!(r#"{{"model":"a","messages":[],{members}}}"#);
+        let call = make(&file, Route::Chat, &body);
+        reliable.clone().oneshot(Arc::new(call))
+    };
+    // The first has the only place in the EU, the second waits for it, and the third behind that one.
+    let (first, second, third) = tokio::join!(
+        ask(r#""allowed_model_region":"eu""#),
+        ask(r#""allowed_model_region":"eu","priority":1"#),
+        ask(r#""priority":2"#)
+    );
+    assert_eq!(script.asked(), ["a1", "a1", "a2"]);
+    assert_eq!(script.times(), [0, 5_000, 5_000]);
+    let hedges = [first, second, third].map(|reached| reached.unwrap().trail.hedges);
+    assert_eq!(hedges, [1, 0, 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_double_that_fails_leaves_the_first_to_answer_and_counts_no_retry() {
     let group = file(
         &[("a", "a1"), ("a", "a2")],

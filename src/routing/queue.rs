@@ -6,7 +6,7 @@
 //!
 //! **What it costs.** As long as nobody waits, a request reads one number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,7 +31,8 @@ struct Lines {
 
 #[derive(Debug, Default)]
 struct Lined {
-    lines: HashMap<Box<str>, Line>,
+    /// In the order of their names, in which they are rung.
+    lines: BTreeMap<Box<str>, Line>,
     number: u64,
 }
 
@@ -89,7 +90,7 @@ impl Queue {
     }
 
     /// Waits in this line and asks when it is the turn to. `None` if the line is full. When the time
-    /// is over, it gives what was asked last. Dropping it leaves the line.
+    /// is over, it asks once more, in whatever place. Dropping it leaves the line.
     pub(super) async fn wait<T>(
         &self,
         name: &str,
@@ -97,28 +98,19 @@ impl Queue {
         mut ask: impl FnMut() -> Asked<T>,
     ) -> Option<T> {
         let place = self.enter(name, terms)?;
-        let mut last = None;
         loop {
             let mut until = terms.until;
             if place.is_first() {
                 match ask() {
                     Asked::Over(answer) => return Some(answer),
-                    Asked::NotYet(answer, again) => {
-                        last = Some(answer);
-                        until = until.min(Instant::now() + again);
-                    }
+                    Asked::NotYet(_, again) => until = until.min(Instant::now() + again),
                 }
             }
             let rung = timeout_at(until, place.bell.notified()).await;
             if rung.is_err() && Instant::now() >= terms.until {
                 counter!("pointsman_queue_timeouts_total").increment(1);
-                return match last {
-                    Some(last) => Some(last),
-                    // It never was the first.
-                    None => match ask() {
-                        Asked::Over(answer) | Asked::NotYet(answer, _) => Some(answer),
-                    },
-                };
+                let (Asked::Over(answer) | Asked::NotYet(answer, _)) = ask();
+                return Some(answer);
             }
         }
     }
@@ -232,6 +224,17 @@ mod tests {
         assert!(order.borrow().iter().all(|(_, got)| *got == Some(true)));
         assert!(queue.lined().lines.is_empty());
         assert_eq!(queue.0.waiting.load(Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_waited_long_enough_asks_once_more() {
+        let (queue, began) = (Queue::default(), Instant::now());
+        // Nobody rings, and nothing was known of the time.
+        let ask = || {
+            let free = began.elapsed() > Duration::from_secs(5);
+            Asked::NotYet(free, Duration::from_mins(1))
+        };
+        assert_eq!(queue.wait("g", terms(0, 9), ask).await, Some(true));
     }
 
     #[tokio::test(start_paused = true)]
