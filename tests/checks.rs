@@ -229,3 +229,39 @@ general_settings:
     asked.sort();
     assert_eq!(asked, ["gpt-4o", "gpt-4o-mini"]);
 }
+
+#[tokio::test]
+async fn a_check_asks_the_model_that_is_named_for_it_and_calls_the_deployments_own() {
+    let upstream = Upstream::start().await;
+    let base = upstream.url("/v1");
+    let config = format!(
+        "model_list:
+  - model_name: dear
+    litellm_params: {{model: openai/dear, api_base: \"{base}\", api_key: os.environ/TEST_UPSTREAM_KEY}}
+    model_info: {{health_check_model: openai/cheap}}
+  - model_name: words
+    litellm_params: {{model: openai/words, api_base: \"{base}\", api_key: os.environ/TEST_UPSTREAM_KEY}}
+    model_info: {{mode: embedding, health_check_model: org/few-words}}
+general_settings:
+  master_key: os.environ/TEST_MASTER_KEY
+"
+    );
+    let scene = Scene::between(upstream, gateway!(), &config).await;
+    scene.client.get("/health").await;
+    let call = json!({"model": "dear", "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(
+        scene
+            .client
+            .post("/v1/chat/completions", &call)
+            .await
+            .status,
+        200
+    );
+    let seen = scene.upstream.seen();
+    let mut asked: Vec<_> = seen
+        .iter()
+        .map(|seen| seen.json()["model"].as_str().unwrap().to_owned())
+        .collect();
+    asked[..2].sort();
+    assert_eq!(asked, ["cheap", "org/few-words", "dear"]);
+}

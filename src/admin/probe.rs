@@ -10,7 +10,9 @@ use pointsman_routes::table::{DeploymentId, Mode, Target};
 use serde_json::{Value, json};
 use tower::{Service, ServiceExt};
 
-use crate::call::{About, Answer, AnswerBody, Attempt, Call, Principal, Route, Spoken, Tab, peek};
+use crate::call::{
+    About, Answer, AnswerBody, Attempt, Call, Controls, Principal, Route, Spoken, Tab, peek,
+};
 use crate::error::Failure;
 use crate::live::Live;
 use crate::upstream::Relay;
@@ -104,6 +106,7 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         let provider = &deployment.provider.name;
         return Err(format!("provider {provider} is not served by this build"));
     }
+    let model = model(live, id)?;
     let tokens = deployment.health_check_max_tokens.unwrap_or(TOKENS);
     let (route, body) = match deployment.facts.mode {
         Some(Mode::Embedding) => (Route::Embeddings, json!({"input": ["ping"]})),
@@ -127,7 +130,7 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         live: Arc::clone(live),
         principal: Arc::new(Principal::master()),
         route,
-        asked: asked(live, id)?,
+        asked: model.into(),
         target: Target::Deployment(id),
         fallback: None,
         body,
@@ -140,7 +143,10 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         as_list: false,
         timeout: Some(timeout),
         stream_timeout: None,
-        controls: None,
+        controls: Some(Box::new(Controls {
+            model: Some(model.into()),
+            ..Controls::default()
+        })),
         hints: None,
         about: About::default(),
         tab: Arc::new(Tab::new(0)),
@@ -152,28 +158,19 @@ fn chat(tokens: u32) -> Value {
     json!({"messages": [{"role": "user", "content": "ping"}], "max_tokens": tokens})
 }
 
-/// The name by which a deployment is asked. One with a `*` in its model needs a
-/// `health_check_model`, as callers or as the provider know it.
-fn asked(live: &Live, id: DeploymentId) -> Result<Arc<str>, String> {
+/// The model that is asked. One with a `*` needs a `health_check_model`, with or without the provider's
+/// name before it; any other is asked itself unless there is one.
+fn model(live: &Live, id: DeploymentId) -> Result<&str, String> {
     let deployment = live.deployment(id);
-    if !deployment.model.contains('*') {
-        return Ok(deployment.model.as_ref().into());
-    }
     let Some(model) = deployment.health_check_model.as_deref() else {
-        return Err("a model with `*` is probed only with a `health_check_model`".to_owned());
+        return if deployment.model.contains('*') {
+            Err("a model with `*` is probed only with a `health_check_model`".to_owned())
+        } else {
+            Ok(&deployment.model)
+        };
     };
     let bare = model
         .strip_prefix(&*deployment.provider.name)
         .and_then(|rest| rest.strip_prefix('/'));
-    // Another pattern of the file may match it, too, and make another name of it.
-    let stands = |name: &&str| {
-        let found = live.table().resolve(name);
-        let filled = found.map(|found| found.fill(&deployment.model));
-        filled.is_some_and(|filled| filled == model || Some(&*filled) == bare)
-    };
-    let mut names = [Some(model), bare].into_iter().flatten();
-    names
-        .find(stands)
-        .map(Into::into)
-        .ok_or_else(|| format!("no name of the file matches the `health_check_model` {model}"))
+    Ok(bare.unwrap_or(model))
 }

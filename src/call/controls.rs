@@ -19,7 +19,7 @@ const MOST_RETRIES: u32 = 10;
 /// Longest name of a model that is looked up.
 const MAX_MODEL_BYTES: usize = 512;
 
-/// What a caller says of retries and fallbacks.
+/// What a caller says of retries and fallbacks, and a health check of the model.
 #[derive(Clone, Debug, Default)]
 pub struct Controls {
     /// `fallbacks`: in place of the file's.
@@ -40,6 +40,8 @@ pub struct Controls {
     pub rehearsal: Option<Rehearsal>,
     /// `mock_response`: what is answered without asking anybody.
     pub mock: Option<Mock>,
+    /// The model that is asked in place of a deployment's own. No request says so.
+    pub model: Option<Box<str>>,
 }
 
 /// Where a call may go on.
@@ -95,6 +97,7 @@ impl Controls {
                 && live.routes().general.expose_fallback_errors,
             rehearsal: reader.rehearsal()?,
             mock: if may_mock { reader.mock()? } else { None },
+            model: None,
         };
         Ok(Some(Box::new(controls)))
     }

@@ -158,8 +158,12 @@ impl Call {
     }
 
     /// A deployment's model as its provider knows it, `*` filled with what the caller's name
-    /// matched.
+    /// matched; that of a health check, if this is one that has a model of its own.
     pub fn model_of(&self, deployment: DeploymentId) -> Cow<'_, str> {
+        let controls = self.controls.as_deref();
+        if let Some(model) = controls.and_then(|controls| controls.model.as_deref()) {
+            return Cow::Borrowed(model);
+        }
         let model = &*self.live.deployment(deployment).model;
         if !model.contains('*') {
             return Cow::Borrowed(model);

@@ -260,7 +260,12 @@ impl Endpoint {
 
     /// The model's name as a JSON string; `model` is the name, filled.
     pub fn model_literal(&self, model: &str) -> Bytes {
-        if let Some(literal) = &self.model {
+        // A health check may ask another model than the deployment's own.
+        let own = |literal: &Bytes| literal.get(1..=model.len()) == Some(model.as_bytes());
+        if let Some(literal) = &self.model
+            && literal.len() == model.len() + 2
+            && own(literal)
+        {
             return literal.clone();
         }
         let mut literal = Vec::with_capacity(model.len() + 2);
