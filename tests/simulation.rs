@@ -21,6 +21,17 @@
 //! A stream that breaks goes on at such a deployment, too, unless the file says otherwise
 //! (`on_midstream`), but only at one that was not asked; and nobody is asked twice to go on.
 //!
+//! Beside this, at every attempt:
+//! - a deployment that no rule prefers is asked only when no preferred one could be, and one that a
+//!   health check found down only when nobody else could;
+//! - nobody is asked once the money is spent, a deployment's own or its provider's;
+//! - a call has one attempt under way, or two at two deployments where `hedge_after` says so, and no
+//!   attempt has more than one beside it;
+//! - nobody is served before one of a lower `priority` who waits, no more wait than `queue` says, and
+//!   for no longer;
+//! - a stream that falls silent is left after `stream_idle_timeout`, and one that comes to its end says
+//!   all of its text once, whoever said which part.
+//!
 //! A seed that fails is run again by `SIMULATION_SEED=… cargo test --test simulation`;
 //! `SIMULATION_RUNS` sets how many seeds there are.
 //!
@@ -89,6 +100,11 @@ struct Totals {
     continued: AtomicUsize,
     probes: AtomicUsize,
     refused_in_vain: AtomicUsize,
+    hedges: AtomicUsize,
+    waits: AtomicUsize,
+    preferred: AtomicUsize,
+    last_resorts: AtomicUsize,
+    broke: AtomicUsize,
 }
 
 impl Totals {
@@ -102,6 +118,11 @@ impl Totals {
             (&self.continued, sum.continued),
             (&self.probes, sum.probes),
             (&self.refused_in_vain, sum.refused_in_vain),
+            (&self.hedges, sum.hedges),
+            (&self.waits, sum.waits),
+            (&self.preferred, sum.preferred),
+            (&self.last_resorts, sum.last_resorts),
+            (&self.broke, sum.broke),
         ] {
             total.fetch_add(usize::try_from(count).unwrap_or(usize::MAX), Relaxed);
         }
@@ -119,6 +140,11 @@ impl Totals {
             (&self.continued, 100),
             (&self.probes, 1_000),
             (&self.refused_in_vain, 1_000),
+            (&self.hedges, 1_000),
+            (&self.waits, 1_000),
+            (&self.preferred, 1_000),
+            (&self.last_resorts, 100),
+            (&self.broke, 50),
         ] {
             assert!(count.load(Relaxed) >= least, "{self:?}");
         }

@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use pointsman::call::Call;
 use pointsman::live::Live;
 use pointsman::reliable::class::{Again, again};
-use pointsman::routing::Router;
 use pointsman::routing::board::Board;
 use pointsman::routing::class::Class;
 use pointsman::routing::state::Health;
+use pointsman::routing::{Ask, Router};
 use pointsman_routes::table::{DeploymentId, Target};
+use pointsman_routes::usd::Usd;
 use tokio::time::Instant;
 
 use super::caller::Wish;
-use super::plan::{Deployment, Plan, Policy, SMALL_WINDOW};
+use super::plan::{Deployment, Plan, Policy, SMALL_WINDOW, dollars, millis};
 
 /// Retries that the gateway's retry budget surely pays for. Who gives up after that many is excused.
 const BUDGET: u32 = 95;
@@ -22,6 +23,12 @@ const BUDGET: u32 = 95;
 const LONGEST_PAUSE: u64 = 61_000;
 /// `request_timeout` unless the file says otherwise.
 const WHOLE: u64 = 6_000_000;
+/// `stream_idle_timeout` unless the file says otherwise.
+const IDLE: u64 = 300_000;
+/// `queue` unless the file says otherwise: how many wait, and for how many seconds.
+const QUEUE: (usize, u64) = (1_000, 30);
+/// Millionths of a dollar that a token costs.
+const PRICE: u64 = 10;
 /// A minute, in which rpm and tpm are counted.
 const MINUTE: u64 = 60_000;
 
@@ -42,6 +49,8 @@ pub(crate) struct Kept {
     calls: Vec<Course>,
     /// Retries of those who were asked already.
     paid: u32,
+    /// Calls that have asked for a deployment and wait for it.
+    waiting: Vec<usize>,
     pub(crate) attempts: u32,
     pub(crate) answered: u32,
     pub(crate) lost: u32,
@@ -49,6 +58,11 @@ pub(crate) struct Kept {
     pub(crate) continued: u32,
     pub(crate) probes: u32,
     pub(crate) refused_in_vain: u32,
+    pub(crate) hedges: u32,
+    pub(crate) waits: u32,
+    pub(crate) preferred: u32,
+    pub(crate) last_resorts: u32,
+    pub(crate) broke: u32,
     digest: u64,
     /// Every line of every call's trace, in the order of time.
     story: Vec<(usize, usize)>,
@@ -68,6 +82,10 @@ struct Shadow {
     probe: Option<usize>,
     /// When each attempt began, and the tokens that its provider counts.
     taken: Vec<(u64, u64)>,
+    /// Until when a health check's word holds that it is down.
+    down: u64,
+    /// In millionths of a dollar.
+    spent: u64,
 }
 
 /// The way of a call.
@@ -78,8 +96,19 @@ struct Course {
     bytes: u64,
     visited: Vec<Target>,
     stay: Stay,
+    /// Deployments where an attempt of it is under way.
+    under_way: Vec<usize>,
+    wait: Option<Wait>,
     trace: Vec<String>,
     over: bool,
+}
+
+/// A leg that has no deployment yet.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    target: Target,
+    since: u64,
+    priority: i64,
 }
 
 /// What a call did at the group at hand.
@@ -101,6 +130,11 @@ struct Stay {
     left: Option<Leaving>,
     /// A stream that broke is being gone on with.
     goes_on: bool,
+    /// When the last leg began, and whether it was doubled.
+    began: u64,
+    doubled: bool,
+    /// Attempts beside others, which no count bounds.
+    hedges: u32,
 }
 
 /// How things stood when the last leg had failed.
@@ -127,6 +161,8 @@ pub(crate) struct Open {
     number: usize,
     direct: bool,
     probe: bool,
+    /// When something last came of it.
+    spoke: u64,
     /// It has begun and falls silent.
     pub(crate) stalls: bool,
     /// Nothing has come yet.
@@ -150,6 +186,7 @@ impl Books {
             shadows,
             calls: Vec::new(),
             paid: 0,
+            waiting: Vec::new(),
             attempts: 0,
             answered: 0,
             lost: 0,
@@ -157,6 +194,11 @@ impl Books {
             continued: 0,
             probes: 0,
             refused_in_vain: 0,
+            hedges: 0,
+            waits: 0,
+            preferred: 0,
+            last_resorts: 0,
+            broke: 0,
             digest: 0xcbf2_9ce4_8422_2325,
             story: Vec::new(),
             broken: None,
@@ -175,6 +217,7 @@ impl Books {
         let direct = matches!(call.target, Target::Deployment(_));
         let deployment = kept.place(id);
         let (number, probe) = kept.begin(at, deployment, (call.target, direct));
+        let spoke = kept.now();
         Open {
             books: self.clone(),
             call: at,
@@ -182,6 +225,7 @@ impl Books {
             number,
             direct,
             probe,
+            spoke,
             stalls: false,
             late: false,
             over: false,
@@ -214,6 +258,11 @@ impl Open {
         taken[number].1 = tokens;
     }
 
+    /// Something of it has come.
+    pub(crate) fn spoke(&mut self) {
+        self.spoke = self.books.lock().now();
+    }
+
     /// The answer has begun.
     pub(crate) fn answered(&mut self) {
         let mut kept = self.books.lock();
@@ -232,7 +281,12 @@ impl Open {
 
     /// It ended well.
     pub(crate) fn complete(mut self) {
-        self.books.lock().shadows[self.deployment].row = 0;
+        let mut kept = self.books.lock();
+        let shadow = &mut kept.shadows[self.deployment];
+        shadow.row = 0;
+        let tokens = shadow.taken[self.number].1;
+        kept.pays(self.deployment, tokens);
+        drop(kept);
         self.end(None, None);
     }
 
@@ -253,6 +307,10 @@ impl Open {
         if let Some(class) = class {
             kept.fails(self, class, after, now);
         }
+        let under_way = &mut kept.calls[self.call].under_way;
+        if let Some(place) = under_way.iter().position(|one| *one == deployment) {
+            under_way.remove(place);
+        }
         let shadow = &mut kept.shadows[self.deployment];
         shadow.in_flight -= 1;
         if shadow.probe == Some(self.number) {
@@ -268,6 +326,14 @@ impl Drop for Open {
             let mut kept = self.books.lock();
             let now = kept.now();
             kept.may_rest(self.deployment, None, now);
+            let most = kept.plan.rules.idle.map_or(IDLE, |seconds| seconds * 1_000);
+            if self.stalls && now > self.spoke + most + 2 {
+                let what = format!(
+                    "d{} is silent since {} and is left only now",
+                    self.deployment, self.spoke
+                );
+                kept.breaks(Some(self.call), &what);
+            }
         }
         self.end(None, None);
     }
@@ -304,6 +370,8 @@ impl Kept {
             bytes: 0,
             visited: Vec::new(),
             stay: Stay::default(),
+            under_way: Vec::new(),
+            wait: None,
             trace,
             over: false,
         });
@@ -379,11 +447,12 @@ impl Kept {
             shadow.probe = Some(number);
         }
         let (real, said) = (shadow.in_flight, stats.in_flight());
+        self.calls[call].under_way.push(deployment);
         self.note(
             call,
             format!("{now} asks d{deployment} #{number} {health:?} in flight {real}"),
         );
-        if !direct && (rests || matches!(health, Health::Cooling(_) | Health::Unhealthy)) {
+        if !direct && (rests || matches!(health, Health::Cooling(_))) {
             let until = self.shadows[deployment].must_rest;
             self.breaks(
                 Some(call),
@@ -407,8 +476,183 @@ impl Kept {
         if !self.permitted(&self.calls[call].wish, target, deployment) {
             self.breaks(Some(call), &format!("d{deployment} may not be asked"));
         }
+        if self.is_broke(deployment) {
+            self.breaks(Some(call), &format!("d{deployment} has no money left"));
+        }
+        self.serves(call, now);
+        if !direct {
+            self.chosen(call, deployment, target, health);
+        }
+        self.side_by_side(call);
         self.tries(call, deployment, one.order);
         (number, probe)
+    }
+
+    /// Nobody who would have come before is passed over.
+    fn chosen(&mut self, call: usize, deployment: usize, target: Target, health: Health) {
+        let plan = Arc::clone(&self.plan);
+        let course = &self.calls[call];
+        let preferred = self.preferred(&course.wish, target);
+        let board = self.router.board(&self.live);
+        let order = |at: usize| plan.deployments[at].order;
+        let free = |at: &usize| {
+            // Of a level that was left with those below it nobody knows here.
+            order(*at) >= order(deployment)
+                && !course.stay.asked.contains(at)
+                && !course.under_way.contains(at)
+                && self.available(&board, course, target, *at)
+        };
+        let others: Vec<usize> = self.members(target).into_iter().filter(free).collect();
+        let down = health == Health::Unhealthy;
+        let wanted = preferred.contains(&deployment);
+        let before = others
+            .iter()
+            .find(|at| down || !wanted && preferred.contains(at));
+        let what = before.map(|before| {
+            format!("d{deployment} is asked ({health:?}), and d{before} comes before it")
+        });
+        self.last_resorts += u32::from(down);
+        self.preferred += u32::from(wanted);
+        if let Some(what) = what {
+            self.breaks(Some(call), &what);
+        }
+    }
+
+    /// Whom a request prefers: what the first rule says that says anything.
+    fn preferred(&self, wish: &Wish, target: Target) -> &[usize] {
+        let Target::Group(group) = target else {
+            return &[];
+        };
+        let name = &*self.live.routes().groups[usize::from(group.0)].name;
+        for rule in &self.plan.rules.preferences {
+            let concerns = rule
+                .group
+                .is_none_or(|group| self.plan.groups[group].name == name);
+            let holds = rule.tag.is_none_or(|tag| wish.tag == Some(tag))
+                && rule.user.is_none_or(|user| wish.session == Some(user));
+            match (concerns, holds) {
+                (false, _) => {}
+                (true, true) => return &rule.prefer,
+                (true, false) if rule.otherwise.is_empty() => {}
+                (true, false) => return &rule.otherwise,
+            }
+        }
+        &[]
+    }
+
+    /// A call has one attempt under way, or two side by side at two deployments if it is hedged.
+    fn side_by_side(&mut self, call: usize) {
+        let most = 1 + usize::from(self.plan.rules.hedge.is_some());
+        let under_way = &self.calls[call].under_way;
+        let twice = under_way.len() == 2 && under_way[0] == under_way[1];
+        if under_way.len() > most || twice {
+            let what = format!("attempts side by side: {under_way:?}");
+            self.breaks(Some(call), &what);
+        }
+    }
+
+    /// A call's waiting for a deployment is over. Nobody waits who comes before it.
+    fn serves(&mut self, call: usize, now: u64) {
+        let Some(own) = self.stops_waiting(call, now) else {
+            return;
+        };
+        let (size, seconds) = self.plan.rules.queue.unwrap_or(QUEUE);
+        let whole = self.plan.rules.request_timeout.map_or(WHOLE, |s| s * 1_000);
+        // Who has waited too long asks once more, in whatever place.
+        let ends = |wait: &Wait, call: usize| {
+            now >= wait.since + seconds * 1_000 || now >= self.calls[call].began + whole
+        };
+        let line = self.line(own.target, now);
+        // One without a priority that could go elsewhere does not wait, and asks as it comes.
+        let passes = own.priority == i64::MAX && own.since == now;
+        let waiting = |one: &&usize| {
+            let wait = self.calls[**one].wait;
+            wait.is_some_and(|wait| wait.target == own.target)
+        };
+        let full = self.waiting.iter().filter(waiting).count() >= size;
+        if passes || full || ends(&own, call) {
+            return;
+        }
+        let before = line.into_iter().find(|one| {
+            let wait = self.calls[*one].wait;
+            wait.is_some_and(|wait| wait.priority < own.priority && !ends(&wait, *one))
+        });
+        if let Some(before) = before {
+            let what = format!("call {before} waits and comes before it: {own:?}");
+            self.breaks(Some(call), &what);
+        }
+    }
+
+    /// Those who wait at a target, and did not come just now.
+    fn line(&self, target: Target, now: u64) -> Vec<usize> {
+        let waits = |call: &usize| {
+            let wait = self.calls[*call].wait;
+            wait.is_some_and(|wait| wait.target == target && wait.since < now)
+        };
+        self.waiting.iter().copied().filter(waits).collect()
+    }
+
+    fn stops_waiting(&mut self, call: usize, now: u64) -> Option<Wait> {
+        let wait = self.calls[call].wait.take()?;
+        self.waiting.retain(|one| *one != call);
+        self.waits += u32::from(wait.since < now);
+        let (_, seconds) = self.plan.rules.queue.unwrap_or(QUEUE);
+        if now > wait.since + seconds * 1_000 + 2 {
+            self.breaks(Some(call), &format!("it waits too long: {wait:?}"));
+        }
+        Some(wait)
+    }
+
+    fn starts_waiting(&mut self, call: usize, target: Target, now: u64) {
+        let rules = &self.plan.rules;
+        let priority = self.calls[call].wish.priority;
+        let priority = priority.or(rules.default_priority.map(i64::from));
+        self.calls[call].wait = Some(Wait {
+            target,
+            since: now,
+            priority: priority.unwrap_or(i64::MAX),
+        });
+        self.waiting.push(call);
+        let (size, _) = rules.queue.unwrap_or(QUEUE);
+        let waiting = self.line(target, now).len();
+        if waiting > size {
+            let what = format!("{waiting} wait at {target:?}, of {size}");
+            self.breaks(Some(call), &what);
+        }
+    }
+
+    /// Whether nothing may be spent at a deployment any more.
+    fn is_broke(&self, at: usize) -> bool {
+        let all = || self.shadows.iter().map(|shadow| shadow.spent).sum::<u64>();
+        let own = self.plan.deployments[at].budget;
+        own.is_some_and(|most| self.shadows[at].spent >= most)
+            || self
+                .plan
+                .rules
+                .provider_budget
+                .is_some_and(|most| all() >= most)
+    }
+
+    /// An answer is paid for, as the layer of budgets does it.
+    fn pays(&mut self, at: usize, tokens: u64) {
+        let before = self.is_broke(at);
+        let cost = tokens * PRICE;
+        self.shadows[at].spent += cost;
+        let paid = Usd::from_decimal(&dollars(cost)).expect("an amount");
+        self.router.spent(&self.live, self.ids[at], paid);
+        self.broke += u32::from(!before && self.is_broke(at));
+    }
+
+    /// A round of health checks, whose word holds for a time.
+    pub(crate) fn check_health(&mut self, holds: u64) {
+        let (now, plan) = (self.now(), Arc::clone(&self.plan));
+        for (at, faults) in plan.faults.iter().enumerate() {
+            let mut faults = faults.iter();
+            let down = faults.any(|one| (one.from..one.to).contains(&now));
+            self.shadows[at].down = if down { now + holds } else { 0 };
+            let word = down.then(|| millis(holds));
+            self.router.checked(&self.live, self.ids[at], word);
+        }
     }
 
     /// Counts an attempt of a stay: those who failed are asked again only as often as is allowed.
@@ -420,7 +664,7 @@ impl Kept {
         }
         let before = stay.tries[order];
         stay.tries[order] += 1;
-        let count = stay.count;
+        let count = stay.count + stay.hedges;
         let goes_on = stay.goes_on;
         self.continued += u32::from(goes_on);
         let stay = &self.calls[call].stay;
@@ -437,11 +681,35 @@ impl Kept {
         }
     }
 
-    /// A leg of a call begins; `paid` if it goes to those who were asked.
-    pub(crate) fn leg_begins(&mut self, call: &Call, paid: bool) {
+    /// A leg of a call begins beside the one that is under way.
+    pub(crate) fn hedge_begins(&mut self, call: &Call) {
+        let (at, now) = (number_of(call), self.now());
+        self.note(at, format!("{now} hedge"));
+        self.hedges += 1;
+        // It is paid for as a retry is.
+        self.paid += 1;
+        let after = self.plan.rules.hedge.map(|seconds| seconds * 1_000);
+        let stay = &mut self.calls[at].stay;
+        let twice = std::mem::replace(&mut stay.doubled, true);
+        stay.hedges += 1;
+        let began = stay.began;
+        if twice || after.is_none_or(|after| now < began + after) {
+            let what = format!("a hedge, twice {twice}, of what began at {began}");
+            self.breaks(Some(at), &what);
+        }
+    }
+
+    /// A leg of a call begins that is no hedge.
+    pub(crate) fn leg_begins(&mut self, call: &Call, ask: &Ask) {
         let (at, target) = (number_of(call), call.target);
+        // Whether it goes to those who were asked.
+        let paid = ask.again && !ask.tried.is_empty();
         let now = self.now();
         self.note(at, format!("{now} leg to {target:?}"));
+        // Of a call that is hedged it is not known here which of two legs waits.
+        if self.plan.rules.hedge.is_none() {
+            self.starts_waiting(at, target, now);
+        }
         self.paid += u32::from(paid);
         let course = &mut self.calls[at];
         course.bytes = call.body.len() as u64;
@@ -463,6 +731,7 @@ impl Kept {
         }
         let stay = &mut self.calls[at].stay;
         stay.legs += 1;
+        (stay.began, stay.doubled) = (now, false);
         stay.paid = paid;
         stay.goes_on = call.resumed.is_some();
         if call.resumed.is_some() && paid {
@@ -471,15 +740,27 @@ impl Kept {
     }
 
     /// A leg has failed at `failed` with this class, or found nobody.
-    pub(crate) fn leg_failed(&mut self, call: &Call, failed: Option<(DeploymentId, Class)>) {
+    pub(crate) fn leg_failed(
+        &mut self,
+        call: &Call,
+        hedge: bool,
+        failed: Option<(DeploymentId, Class)>,
+    ) {
         let (number, now) = (number_of(call), self.now());
         let target = call.target;
+        if failed.is_none() {
+            self.stops_waiting(number, now);
+        }
         let line = match failed {
             Some((id, class)) => format!("{now} failed at d{}: {class:?}", self.place(id)),
             None => format!("{now} nobody"),
         };
         self.note(number, line);
         self.refused_in_vain += u32::from(failed.is_none());
+        if hedge && failed.is_none() {
+            // The other one decides.
+            return;
+        }
         if let Some((id, _)) = failed {
             let place = self.place(id);
             let asked = &mut self.calls[number].stay.asked;
@@ -493,7 +774,9 @@ impl Kept {
         let (asked, free): (Vec<usize>, Vec<usize>) = members
             .into_iter()
             .partition(|one| course.stay.asked.contains(one));
-        let can = |one: &usize| self.available(&board, course, target, *one);
+        let can = |one: &usize| {
+            !course.under_way.contains(one) && self.available(&board, course, target, *one)
+        };
         let unasked: Vec<usize> = free.into_iter().filter(can).collect();
         let again = asked.iter().any(can);
         let class = failed.map(|(_, class)| class);
@@ -528,11 +811,14 @@ impl Kept {
             .map(|found| found.target);
         let target = target.expect("a name of the table");
         let members = self.members(target);
-        members.iter().any(|one| self.permitted(wish, target, *one))
+        let can = |one: &usize| self.permitted(wish, target, *one) && !self.is_broke(*one);
+        members.iter().any(can)
     }
 
     /// A caller went away.
     pub(crate) fn gone(&mut self, call: usize) {
+        let now = self.now();
+        self.stops_waiting(call, now);
         self.calls[call].over = true;
     }
 
@@ -556,6 +842,7 @@ impl Kept {
     pub(crate) fn lost(&mut self, call: &Call, internal: bool) {
         let (at, now) = (number_of(call), self.now());
         self.lost += 1;
+        self.stops_waiting(at, now);
         self.note(at, format!("{now} lost"));
         self.calls[at].over = true;
         if internal {
@@ -613,7 +900,7 @@ impl Kept {
             && again
             && left.again
             && left.count.is_some_and(|count| stay.legs <= count)
-            && self.paid < BUDGET
+            && self.paid + self.pausing() < BUDGET
             && !self.out_of_time(call, left.at, LONGEST_PAUSE);
         let what = if let Some(one) = passed_over {
             format!("d{one} could have answered: {left:?}")
@@ -623,6 +910,15 @@ impl Kept {
             return;
         };
         self.breaks(Some(call), &what);
+    }
+
+    /// Calls that have failed somewhere and may be about to be tried again, which is paid for by then.
+    fn pausing(&self) -> u32 {
+        let pauses = |course: &&Course| {
+            let left = course.stay.left.as_ref();
+            !course.over && left.is_some_and(|left| left.at >= course.stay.began)
+        };
+        u32::try_from(self.calls.iter().filter(pauses).count()).expect("a few")
     }
 
     /// The groups that stand in for the first, as the request or the table has them.
@@ -724,7 +1020,8 @@ impl Kept {
         let room = !kept
             || one.rpm.is_none_or(|rpm| requests < rpm)
                 && one.tpm.is_none_or(|tpm| tokens + reserve <= tpm);
-        self.permitted(&course.wish, target, at) && well && parallel && room
+        let pays = !self.is_broke(at);
+        self.permitted(&course.wish, target, at) && well && parallel && room && pays
     }
 
     /// The router's view of a deployment has its grounds in what really happened.
@@ -741,7 +1038,8 @@ impl Kept {
             }
             Health::Probing => (shadow.in_flight == 0)
                 .then(|| format!("d{at} is said to be tried, and nobody is at it")),
-            Health::Unhealthy => Some(format!("d{at} is down, though nobody looked")),
+            Health::Unhealthy => (now >= shadow.down)
+                .then(|| format!("d{at} is said to be down, though nobody found it so")),
             Health::Up | Health::HalfOpen => None,
         };
         if let Some(what) = what {

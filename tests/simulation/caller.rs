@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::books::Books;
 use super::plan::{Plan, millis, one_in, pick};
+use super::provider::TEXT;
 use super::run::Door;
 
 /// What a caller wants.
@@ -37,6 +38,7 @@ pub(crate) struct Wish {
     pub(crate) max_fallbacks: Option<u32>,
     pub(crate) no_fallbacks: bool,
     pub(crate) fallbacks: Option<Vec<String>>,
+    pub(crate) priority: Option<i64>,
     /// The caller goes away after so many milliseconds.
     pub(crate) patience: Option<u64>,
 }
@@ -69,6 +71,7 @@ impl Wish {
             max_fallbacks: one_in(rng, 15).then(|| rng.u32(..4)),
             no_fallbacks: one_in(rng, 25),
             fallbacks: one_in(rng, 20).then_some(own),
+            priority: one_in(rng, 4).then(|| rng.i64(0..6)),
             patience: one_in(rng, 20).then(|| rng.u64(..6_000)),
         }
     }
@@ -112,6 +115,7 @@ impl Wish {
         add("allowed_model_region", self.region.map(|one| quoted(&one)));
         add("tags", self.tag.map(|tag| format!("[\"{tag}\"]")));
         add("user", self.session.map(|one| quoted(&one)));
+        add("priority", self.priority.map(|one| one.to_string()));
         add("num_retries", self.retries.map(|one| one.to_string()));
         add(
             "max_fallbacks",
@@ -200,8 +204,8 @@ impl Got {
         }
     }
 
-    /// One id, one role, one model, one finish reason, one usage if it was asked for, and either
-    /// `[DONE]` or an error as the last event.
+    /// One id, one role, one model, one finish reason, one usage if it was asked for, either `[DONE]`
+    /// or an error as the last event, and with the former the whole text, whoever said what of it.
     fn check_stream(&self, wish: &Wish) -> Result<bool, String> {
         let text = String::from_utf8_lossy(&self.bytes);
         if !text.ends_with("\n\n") {
@@ -224,7 +228,17 @@ impl Got {
         let roles = count(&|one| one["choices"][0]["delta"]["role"].is_string());
         let ends = count(&|one| one["choices"][0]["finish_reason"].is_string());
         let usages = count(&|one| one["usage"].is_object());
+        let said = chunks
+            .iter()
+            .filter_map(|one| one["choices"][0]["delta"]["content"].as_str());
+        let said: String = said.collect();
+        if !TEXT.starts_with(&said) {
+            return Err(format!("{said:?}, which nobody said"));
+        }
         if last == "[DONE]" {
+            if said != TEXT {
+                return Err(format!("only {said:?}"));
+            }
             let wanted = (1, 1, usize::from(wish.usage));
             return match (roles, ends, usages) {
                 found if found == wanted => Ok(true),

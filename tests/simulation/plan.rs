@@ -69,6 +69,8 @@ pub(crate) struct Deployment {
     pub(crate) region: Option<&'static str>,
     pub(crate) tag: Option<&'static str>,
     pub(crate) quota: Option<&'static str>,
+    /// `max_budget`, in millionths of a dollar.
+    pub(crate) budget: Option<u64>,
     /// Milliseconds to an answer's head.
     pub(crate) latency: u64,
 }
@@ -101,6 +103,28 @@ pub(crate) struct Rules {
     pub(crate) request_timeout: Option<u64>,
     pub(crate) midstream: Option<&'static str>,
     pub(crate) first_token: Option<u64>,
+    pub(crate) idle: Option<u64>,
+    pub(crate) hedge: Option<u64>,
+    /// How many may wait for a group, and for how many seconds.
+    pub(crate) queue: Option<(usize, u64)>,
+    pub(crate) default_priority: Option<u32>,
+    /// Money of all deployments together, in millionths of a dollar.
+    pub(crate) provider_budget: Option<u64>,
+    /// Milliseconds between two rounds of health checks.
+    pub(crate) health: Option<u64>,
+    pub(crate) preferences: Vec<Preference>,
+}
+
+/// A conditional rule. A condition that is not there holds.
+#[derive(Debug)]
+pub(crate) struct Preference {
+    pub(crate) group: Option<usize>,
+    pub(crate) tag: Option<&'static str>,
+    pub(crate) user: Option<u32>,
+    /// Deployments, if it holds.
+    pub(crate) prefer: Vec<usize>,
+    /// Deployments, if it does not.
+    pub(crate) otherwise: Vec<usize>,
 }
 
 /// Counts by class.
@@ -180,6 +204,7 @@ impl Plan {
             plan.add_group(rng, group, limited);
         }
         plan.add_fallbacks(rng);
+        plan.add_preferences(rng);
         plan.faults = (0..plan.deployments.len()).map(|_| faults(rng)).collect();
         plan.config = plan.file();
         plan
@@ -252,6 +277,7 @@ impl Plan {
                 }),
                 tag: some(rng, 3, |rng| pick(rng, &["fast", "default"])),
                 quota: shared.map(|_| ["q0", "q1", "q2", "q3"][group]),
+                budget: some(rng, 8, |rng| rng.u64(1_000..80_000)),
                 latency: rng.u64(20..900),
             });
         }
@@ -305,6 +331,65 @@ impl Plan {
         }
     }
 
+    fn add_preferences(&mut self, rng: &mut Rng) {
+        if !one_in(rng, 4) {
+            return;
+        }
+        let all = self.deployments.len();
+        for _ in 0..rng.usize(1..4) {
+            let group = some(rng, 2, |rng| rng.usize(..self.groups.len()));
+            let own = match group {
+                Some(group) => self.groups[group].members.clone(),
+                None => (0..all).collect(),
+            };
+            let some_of = |rng: &mut Rng| -> Vec<usize> {
+                let count = rng.usize(1..4);
+                (0..count).map(|_| pick(rng, &own)).collect()
+            };
+            self.rules.preferences.push(Preference {
+                group,
+                tag: some(rng, 3, |rng| pick(rng, &["fast", "rare"])),
+                user: some(rng, 3, |rng| rng.u32(..20)),
+                prefer: some_of(rng),
+                otherwise: if one_in(rng, 3) {
+                    some_of(rng)
+                } else {
+                    Vec::new()
+                },
+            });
+        }
+    }
+
+    /// What stands under `rules`.
+    fn write_preferences(&self, text: &mut String) {
+        let ids = |places: &[usize]| {
+            let ids = places.iter().map(|at| &*self.deployments[*at].id);
+            ids.collect::<Vec<_>>().join(", ")
+        };
+        for (at, rule) in self.rules.preferences.iter().enumerate() {
+            if at == 0 {
+                *text += "rules:\n";
+            }
+            let conditions = [
+                rule.group
+                    .map(|group| format!("model: [{}]", self.groups[group].name)),
+                rule.tag.map(|tag| format!("tags: [{tag}]")),
+                rule.user.map(|user| format!("user: [\"{user}\"]")),
+            ];
+            let conditions: Vec<String> = conditions.into_iter().flatten().collect();
+            let _ = write!(
+                text,
+                "  - {{when: {{{}}}, prefer: [{}]",
+                conditions.join(", "),
+                ids(&rule.prefer)
+            );
+            if !rule.otherwise.is_empty() {
+                let _ = write!(text, ", else: [{}]", ids(&rule.otherwise));
+            }
+            *text += "}\n";
+        }
+    }
+
     fn file(&self) -> String {
         let mut text = String::from("model_list:\n");
         for one in &self.deployments {
@@ -335,6 +420,7 @@ impl Plan {
         if let Some(seconds) = self.rules.request_timeout {
             let _ = writeln!(text, "litellm_settings:\n  request_timeout: {seconds}");
         }
+        self.write_preferences(&mut text);
         text
     }
 
@@ -370,6 +456,7 @@ impl Deployment {
             region: None,
             tag: None,
             quota: None,
+            budget: None,
             latency: 100,
         }
     }
@@ -395,6 +482,7 @@ impl Deployment {
         add("region_name", self.region.map(Into::into));
         add("tags", self.tag.map(|tag| format!("[{tag}]")));
         add("quota_group", self.quota.map(Into::into));
+        add("max_budget", self.budget.map(dollars));
         text
     }
 }
@@ -420,6 +508,14 @@ impl Rules {
             request_timeout: some(rng, 5, |rng| rng.u64(8..90)),
             midstream: some(rng, 3, |rng| pick(rng, &["error", "restart"])),
             first_token: some(rng, 5, |rng| rng.u64(1..5)),
+            idle: some(rng, 3, |rng| pick(rng, &[1, 2, 10])),
+            hedge: some(rng, 5, |rng| rng.u64(1..4)),
+            queue: some(rng, 3, |rng| {
+                (pick(rng, &[0, 1, 3, 10]), pick(rng, &[1, 5, 30]))
+            }),
+            default_priority: some(rng, 6, |rng| rng.u32(..4)),
+            provider_budget: some(rng, 20, |rng| rng.u64(50_000..400_000)),
+            health: some(rng, 5, |rng| pick(rng, &[5_000, 20_000, 60_000])),
             ..Self::default()
         }
     }
@@ -461,6 +557,22 @@ impl Rules {
         }
         if let Some(seconds) = self.first_token {
             line("ttft_timeout", seconds.to_string());
+        }
+        if let Some(seconds) = self.idle {
+            line("stream_idle_timeout", seconds.to_string());
+        }
+        if let Some(seconds) = self.hedge {
+            line("hedge_after", seconds.to_string());
+        }
+        if let Some((size, seconds)) = self.queue {
+            line("queue", format!("{{size: {size}, timeout: {seconds}}}"));
+        }
+        if let Some(priority) = self.default_priority {
+            line("default_priority", priority.to_string());
+        }
+        if let Some(most) = self.provider_budget {
+            let map = format!("{{openai: {{budget_limit: {}}}}}", dollars(most));
+            line("provider_budget_config", map);
         }
         if let Some(word) = self.single {
             line("single_deployment_cooldown", word.into());
@@ -563,6 +675,11 @@ fn trouble(rng: &mut Rng) -> Trouble {
         11 => Trouble::Stalled,
         _ => Trouble::Status(pick(rng, &[401, 403, 404, 408, 409, 400, 422])),
     }
+}
+
+/// Millionths of a dollar, as the file has them.
+pub(crate) fn dollars(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
 /// Milliseconds as a time.

@@ -21,6 +21,9 @@ use tower::Service;
 use super::books::{Books, Open};
 use super::plan::{Plan, SMALL_WINDOW, Trouble, millis};
 
+/// What every stream says.
+pub(crate) const TEXT: &str = "hi there";
+
 tokio::task_local! {
     /// The attempt that a request is sent for.
     static OPEN: std::cell::RefCell<Option<Open>>;
@@ -171,6 +174,8 @@ struct Meeting {
     stream: bool,
     tells_usage: bool,
     gap: Duration,
+    /// How much of [`TEXT`] was said before by somebody else.
+    said: usize,
 }
 
 impl Meeting {
@@ -208,6 +213,7 @@ impl Meeting {
             stream: text.contains("\"stream\":true"),
             tells_usage: !(draw >> 40).is_multiple_of(16),
             gap: millis((draw >> 44) % 60),
+            said: said(&text),
         }
     }
 
@@ -253,6 +259,16 @@ impl Fate {
             Some(Trouble::Stalled) => Self::Stalled,
         }
     }
+}
+
+/// How much of [`TEXT`] the last turn of an assistant says in a request.
+fn said(request: &str) -> usize {
+    let turn = request.rsplit_once(r#""role":"assistant","content":""#);
+    let words = turn.and_then(|(_, rest)| rest.split_once('"'));
+    words.map_or(0, |(words, _)| {
+        assert!(TEXT.starts_with(words), "{words} is not what was said");
+        words.len()
+    })
 }
 
 fn class_of(status: u16) -> Class {
@@ -312,16 +328,19 @@ impl Says {
             );
             Bytes::from(event)
         };
-        let mut chunks = vec![
-            chunk(
-                r#""choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#,
-            ),
-            chunk(r#""choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":null}]"#),
-            chunk(r#""choices":[{"index":0,"delta":{"content":" there"},"finish_reason":null}]"#),
+        let mut chunks = vec![chunk(
+            r#""choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]"#,
+        )];
+        for word in TEXT[meeting.said..].split_inclusive(' ') {
+            chunks.push(chunk(&format!(
+                r#""choices":[{{"index":0,"delta":{{"content":"{word}"}},"finish_reason":null}}]"#
+            )));
+        }
+        chunks.extend([
             chunk(r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}]"#),
             chunk(&format!(r#""choices":[],"usage":{}"#, meeting.usage())),
             Bytes::from_static(b"data: [DONE]\n\n"),
-        ];
+        ]);
         let [prompt, completion] = meeting.tokens;
         match meeting.fate {
             Fate::CutBefore => chunks.clear(),
@@ -331,6 +350,7 @@ impl Says {
         }
         // A provider counts what it was asked and what it said, whoever still listens.
         open.takes(prompt + if chunks.len() > 1 { completion } else { 0 });
+        open.spoke();
         open.stalls = matches!(meeting.fate, Fate::Stalled);
         Self {
             open: Some(open),
@@ -379,6 +399,9 @@ impl http_body::Body for Says {
             && let Some(open) = &mut self.open
         {
             open.answered();
+        }
+        if let Some(open) = &mut self.open {
+            open.spoke();
         }
         if !self.gap.is_zero() {
             let then = Instant::now() + self.gap;

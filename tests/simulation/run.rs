@@ -44,6 +44,11 @@ pub(crate) struct Sum {
     pub(crate) continued: u32,
     pub(crate) probes: u32,
     pub(crate) refused_in_vain: u32,
+    pub(crate) hedges: u32,
+    pub(crate) waits: u32,
+    pub(crate) preferred: u32,
+    pub(crate) last_resorts: u32,
+    pub(crate) broke: u32,
 }
 
 /// Makes a run of so many calls. Panics if a promise was broken, with what it takes to see it again.
@@ -72,6 +77,11 @@ pub(crate) fn run(plan: Plan, calls: usize) -> (Sum, Vec<u64>) {
         continued: kept.continued,
         probes: kept.probes,
         refused_in_vain: kept.refused_in_vain,
+        hedges: kept.hedges,
+        waits: kept.waits,
+        preferred: kept.preferred,
+        last_resorts: kept.last_resorts,
+        broke: kept.broke,
     };
     (sum, kept.shares())
 }
@@ -81,6 +91,15 @@ async fn drive(plan: Arc<Plan>, calls: usize) -> Books {
     let router = Router::seeded(plan.seed);
     let books = Books::new(Arc::clone(&plan), router.clone(), handle.load());
     let door = door(&plan, &handle, &router, &books);
+    let checks = plan.rules.health.map(|every| {
+        let books = books.clone();
+        tokio::spawn(async move {
+            loop {
+                sleep(millis(every)).await;
+                books.lock().check_health(2 * every);
+            }
+        })
+    });
     let mut rng = Rng::with_seed(plan.seed ^ 0x51ed_270b);
     let mut callers = JoinSet::new();
     let quiet = plan.faults.iter().all(Vec::is_empty);
@@ -105,6 +124,9 @@ async fn drive(plan: Arc<Plan>, calls: usize) -> Books {
         }
     }
     while callers.join_next().await.is_some() {}
+    if let Some(checks) = checks {
+        checks.abort();
+    }
     // When every fault is over and everybody has rested, every group answers again.
     sleep(millis(FAULTS_END) + millis(3_700_000)).await;
     for group in &plan.groups {
@@ -181,20 +203,24 @@ impl Service<Leg> for Legs {
 
     fn call(&mut self, leg: Leg) -> Self::Future {
         let call = Arc::clone(&leg.call);
-        let paid = leg.ask.again && !leg.ask.tried.is_empty();
-        self.books.lock().leg_begins(&call, paid);
+        let hedge = !leg.ask.waits;
+        if hedge {
+            self.books.lock().hedge_begins(&call);
+        } else {
+            self.books.lock().leg_begins(&call, &leg.ask);
+        }
         let asked = self.inner.call(leg);
         let books = self.books.clone();
         Box::pin(async move {
             let mut result = asked.await;
             match &mut result {
-                Err(failure) => books.lock().leg_failed(&call, told(failure)),
+                Err(failure) => books.lock().leg_failed(&call, hedge, told(failure)),
                 Ok(Answer {
                     body: AnswerBody::Stream(stream),
                     ..
                 }) => stream.on_end(Box::new(move |end| {
                     if let StreamOutcome::Failed(failure) = &end.outcome {
-                        books.lock().leg_failed(&call, told(failure));
+                        books.lock().leg_failed(&call, hedge, told(failure));
                     }
                 })),
                 Ok(_) => {}
