@@ -134,7 +134,7 @@ impl retry::Journey<Errand> for Journey {
                         errand.ask.tried = members_of(&errand.call)
                             .iter()
                             .map(|one| one.deployment)
-                            .collect()
+                            .collect();
                     }
                 }
             } else {

@@ -8,7 +8,8 @@ const SLOTS: u64 = 16;
 const CELLS: usize = 16;
 const SLOT_NANOS: u64 = 4_000_000_000;
 /// After so many whole seconds nothing counts any more.
-pub(super) const LONGEST_SECONDS: u16 = 1 + (SLOTS * SLOT_NANOS / 1_000_000_000) as u16;
+pub(super) const LONGEST_SECONDS: u16 = 65;
+const _: () = assert!(SLOTS * SLOT_NANOS < LONGEST_SECONDS as u64 * 1_000_000_000);
 const VALUE_BITS: u32 = 48;
 const VALUE: u64 = (1 << VALUE_BITS) - 1;
 
