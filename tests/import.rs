@@ -238,7 +238,6 @@ async fn a_database_moves_in(shared: bool) {
     assert_eq!(line(&plan, "spend log"), [1200, 1200, 0, 0, 0, 0, 0]);
     for told in [
         "users: user_role, which cannot be read: 1 (odd)",
-        "keys: budget_limits: 1",
         "keys: key_alias, which another key has",
         "keys: of_tomorrow: 7",
         "LiteLLM_TagTable",
@@ -263,6 +262,10 @@ async fn a_database_moves_in(shared: bool) {
     let gateway = scene.serve().await;
     everybody_is_as_they_were(&gateway).await;
     callers_come_with_their_old_keys(&gateway).await;
+    let admin = gateway.client().key(MASTER_KEY);
+    let key = get(&admin, "/key/info?key=sk-old-elsewhere").await;
+    let windows = json!([{"max_budget": 1.0, "budget_duration": "1h"}]);
+    assert_eq!(key["info"]["budget_limits"], windows);
     assert_eq!(ask(&gateway, MASTER_KEY, "moved").await, 200);
     let before = spent_by_ann(&gateway, 2).await;
     assert!(before > 0.5, "{before}");

@@ -203,7 +203,7 @@ async fn a_token_is_held_to_the_limits_of_the_team_and_user_that_it_names() {
     ok(
         &admin,
         "/team/new",
-        json!({"team_id": "t", "models": ["gpt-4"], "max_budget": 0.0006}),
+        json!({"team_id": "t", "models": ["gpt-4"], "max_budget": 0.0005}),
     )
     .await;
     let claims = json!({"sub": "ann", "email": "ann@id.test", "realm": {"groups": ["unknown", "t"]},

@@ -60,7 +60,7 @@ INSERT INTO "LiteLLM_VerificationToken" (token, key_name, key_alias, spend, expi
         NULL, NULL, '{}', '{}', NULL, NULL, NULL, NULL, NULL, '{}', ARRAY[]::text[], 'admin', NULL),
     (pg_temp.hash('sk-old-elsewhere'), 'sk-...here', 'spent', 0, NULL, ARRAY['other'], '{}', '{}',
         NULL, NULL, '{}', '{}', NULL, NULL, NULL, NULL, NULL, '{}', ARRAY[]::text[], 'admin',
-        '[{"budget_limit": 1, "time_period": "1h"}]'),
+        '[{"max_budget": 1, "budget_duration": "1h", "reset_at": "2999-01-01T00:00:00Z"}]'),
     (pg_temp.hash('sk-old-leaver'), 'sk-...aver', 'leaver', 0, NULL, ARRAY[]::text[], '{}', '{}',
         NULL, NULL, '{}', '{}', NULL, NULL, NULL, NULL, NULL, '{}', ARRAY[]::text[], 'admin', NULL),
     (pg_temp.hash('sk-old-closed'), 'sk-...osed', NULL, 0, NULL, ARRAY[]::text[], '{}', '{}', NULL,
