@@ -526,6 +526,8 @@ async fn a_soft_budget_warns_and_refuses_nobody() {
 async fn metrics_name_the_team_and_the_user_of_a_key() {
     let open = "litellm_settings:\n  require_auth_for_metrics_endpoint: false\n";
     let scene = Scene::start(None, open).await;
+    let eve = json!({"user_id": "eve", "user_email": "eve@example.org", "auto_create_key": false});
+    scene.made("/user/new", eve).await;
     let team = json!({"team_id": "red", "team_alias": "Reds",
         "members_with_roles": [{"role": "user", "user_id": "eve"}]});
     scene.made("/team/new", team).await;
@@ -540,6 +542,7 @@ async fn metrics_name_the_team_and_the_user_of_a_key() {
         "team=\"red\"",
         "team_alias=\"Reds\"",
         "user=\"eve\"",
+        "user_email=\"eve@example.org\"",
         "end_user=\"None\"",
     ] {
         assert!(line.contains(label), "{line}");

@@ -385,7 +385,7 @@ async fn the_fallback_answers_under_its_own_name() {
         r#"requested_model="chat""#,
         r#"fallback_model="spare""#,
         r#"exception_status="500""#,
-        r#"exception_class="InternalServerError""#,
+        r#"exception_class="Openai.InternalServerError""#,
     ];
     counted("litellm_deployment_successful_fallbacks_total", &labels, 2);
     counted(

@@ -216,7 +216,7 @@ async fn the_two_refusals_with_fallbacks_of_their_own_bear_their_names() {
             format!("\"litellm.{class}: litellm.BadRequestError: {class}: OpenAIException");
         assert!(message.starts_with(&begins), "{message}");
         let metrics = scene.client.get("/metrics").await.text();
-        let counted = format!(r#"exception_class="{class}""#);
+        let counted = format!(r#"exception_class="Openai.{class}""#);
         assert!(metrics.contains(&counted), "{metrics}");
         let call = answer.header("x-litellm-call-id").unwrap();
         let kept = scene.client.get(&format!("/router/decisions/{call}")).await;
@@ -262,7 +262,7 @@ async fn failed_attempts_of_a_caller_who_left_are_counted() {
     until(&client, "/metrics", |metrics| {
         metrics.lines().any(|line| {
             line.starts_with("litellm_deployment_failure_responses_total")
-                && line.contains(r#"exception_class="InternalServerError""#)
+                && line.contains(r#"exception_class="Openai.InternalServerError""#)
                 && line.ends_with(" 1")
         })
     })

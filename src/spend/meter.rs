@@ -16,10 +16,10 @@ use super::report::Record;
 use crate::call::{Call, Left, Principal, Trail};
 
 /// LiteLLM's buckets of latencies, in seconds.
-pub const BUCKETS: [f64; 36] = [
+pub const BUCKETS: [f64; 35] = [
     0.005, 0.00625, 0.0125, 0.025, 0.05, 0.1, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0,
     5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0, 9.5, 10.0, 15.0, 20.0, 25.0, 30.0, 60.0, 120.0, 180.0,
-    240.0, 300.0, 600.0,
+    240.0, 300.0,
 ];
 
 /// Label sets whose handles are kept. When there are more, all are forgotten here and found anew in the
@@ -170,6 +170,8 @@ static CALLERS: RwLock<BTreeSet<u64>> = RwLock::new(BTreeSet::new());
 /// How many there are at most. A label set of a caller is some hundred numbers in the recorder, which
 /// forgets none.
 const MOST_CALLERS: usize = 2_000;
+/// The value of a label that has none.
+const NOBODY: &str = "None";
 /// What the others are counted as, together.
 const OTHER: &str = "other";
 
@@ -181,6 +183,8 @@ pub(super) struct Caller {
     pub(super) key: [Label; 4],
     /// The user.
     pub(super) user: Label,
+    /// The user's address.
+    pub(super) email: Label,
 }
 
 impl Caller {
@@ -195,16 +199,17 @@ impl Caller {
             bearer.and_then(|bearer| bearer.key.team_id.as_deref()),
             team.and_then(|team| team.team_alias.as_deref()),
             bearer.and_then(|bearer| bearer.key.user_id.as_deref()),
+            bearer.and_then(|bearer| bearer.user.as_ref()?.user_email.as_deref()),
         ];
         if has_room(&CALLERS, FxBuildHasher.hash_one(values), MOST_CALLERS) {
-            Self::labeled(values.map(|value| value.unwrap_or("None")))
+            Self::labeled(values.map(|value| value.unwrap_or(NOBODY)))
         } else {
             counter!("pointsman_metrics_folded_total").increment(1);
-            Self::labeled([OTHER; 5])
+            Self::labeled([OTHER; 6])
         }
     }
 
-    fn labeled([key, alias, team, team_alias, user]: [&str; 5]) -> Self {
+    fn labeled([key, alias, team, team_alias, user, email]: [&str; 6]) -> Self {
         let label = |name, value: &str| Label::new(name, value.to_owned());
         Self {
             key: [
@@ -214,6 +219,7 @@ impl Caller {
                 label("team_alias", team_alias),
             ],
             user: label("user", user),
+            email: label("user_email", email),
         }
     }
 }
@@ -251,7 +257,7 @@ impl Labels {
     fn at(call: &Call, deployment: Option<DeploymentId>, group: GroupId) -> Self {
         let names = deployment.map(|id| &call.live.endpoint(id).names);
         let deployment = deployment.map(|id| call.live.deployment(id));
-        let text = |value: Option<&str>| value.unwrap_or("None").to_owned();
+        let text = |value: Option<&str>| value.unwrap_or(NOBODY).to_owned();
         Self {
             caller: Caller::of(&call.principal),
             // A pattern's group stands for all names that match, or callers could make any number
@@ -283,6 +289,13 @@ impl Labels {
         labels
     }
 
+    /// Of what is counted for whoever pays.
+    fn counted(&self) -> Vec<Label> {
+        let mut labels = self.with_model();
+        labels.push(self.caller.email.clone());
+        labels
+    }
+
     fn latency(&self) -> Vec<Label> {
         let mut labels = self.with_model();
         labels.push(Label::new("requested_model", self.requested.clone()));
@@ -304,7 +317,7 @@ impl Labels {
     fn proxy(&self, status: &str) -> Vec<Label> {
         let mut labels = self.user();
         labels.extend([
-            Label::new("user_email", "None"),
+            self.caller.email.clone(),
             Label::new("requested_model", self.requested.clone()),
             Label::new("route", self.route),
             Label::new("model_id", self.model_id.clone()),
@@ -321,7 +334,7 @@ impl Labels {
         .increment(1);
         let mut failed = self.proxy(status);
         failed.retain(|label| label.key() != "status_code");
-        failed.extend(fault(class, status));
+        failed.extend(fault(&self.provider, class, status));
         counter!("litellm_proxy_failed_requests_metric_total", failed).increment(1);
         if asked {
             self.count_attempt(class, status);
@@ -332,12 +345,19 @@ impl Labels {
     fn count_attempt(&self, class: &'static str, status: &str) {
         let mut failed = self.deployment();
         counter!("litellm_deployment_total_requests_total", failed.clone()).increment(1);
-        failed.extend(fault(class, status));
+        failed.extend(fault(&self.provider, class, status));
         counter!("litellm_deployment_failure_responses_total", failed).increment(1);
     }
 }
 
-fn fault(class: &'static str, status: &str) -> [Label; 2] {
+/// A failure, by LiteLLM's name: that of a provider's begins with the provider's.
+pub(super) fn fault(provider: &str, class: &str, status: &str) -> [Label; 2] {
+    let class = match provider.split_at_checked(1) {
+        Some((first, rest)) if provider != NOBODY => {
+            format!("{}{rest}.{class}", first.to_ascii_uppercase())
+        }
+        _ => class.to_owned(),
+    };
     [
         Label::new("exception_status", status.to_owned()),
         Label::new("exception_class", class),
@@ -415,7 +435,9 @@ fn count_fallback(record: &Record, group: GroupId, led: &Left, answered: bool) {
         Label::new("requested_model", labels.requested),
         Label::new("fallback_model", labels.group),
     ]);
-    labeled.extend(fault(led.class, led.status.as_str()));
+    let asked = led.deployment.map(|id| record.call.live.deployment(id));
+    let provider = asked.map_or(NOBODY, |deployment| &deployment.provider.name);
+    labeled.extend(fault(provider, led.class, led.status.as_str()));
     if answered {
         counter!("litellm_deployment_successful_fallbacks_total", labeled).increment(1);
     } else {
@@ -425,8 +447,6 @@ fn count_fallback(record: &Record, group: GroupId, led: &Left, answered: bool) {
 
 impl Series {
     fn new(labels: Labels) -> Self {
-        let mut requests = labels.with_model();
-        requests.push(Label::new("user_email", "None"));
         let overhead = vec![
             Label::new("model_group", labels.group.clone()),
             Label::new("api_provider", labels.provider.clone()),
@@ -435,14 +455,14 @@ impl Series {
             labels.caller.key[0].clone(),
             labels.caller.key[1].clone(),
         ];
-        let (model, latency, deployment) =
-            (labels.with_model(), labels.latency(), labels.deployment());
+        let (counted, latency, deployment) =
+            (labels.counted(), labels.latency(), labels.deployment());
         Self {
-            spend: gauge!("litellm_spend_metric_total", labels.with_model()),
-            requests: counter!("litellm_requests_metric_total", requests),
-            total_tokens: counter!("litellm_total_tokens_metric_total", model.clone()),
-            input_tokens: counter!("litellm_input_tokens_metric_total", model.clone()),
-            output_tokens: counter!("litellm_output_tokens_metric_total", model),
+            spend: gauge!("litellm_spend_metric_total", counted.clone()),
+            requests: counter!("litellm_requests_metric_total", counted.clone()),
+            total_tokens: counter!("litellm_total_tokens_metric_total", counted.clone()),
+            input_tokens: counter!("litellm_input_tokens_metric_total", counted.clone()),
+            output_tokens: counter!("litellm_output_tokens_metric_total", counted),
             success: counter!(
                 "litellm_deployment_success_responses_total",
                 deployment.clone()
@@ -597,7 +617,7 @@ mod tests {
         assert!((0..3).all(|one| has_room(&known, one, 3)));
         assert!(!has_room(&known, 3, 3));
         assert!(has_room(&known, 2, 3));
-        let other = Caller::labeled([OTHER; 5]);
+        let other = Caller::labeled([OTHER; 6]);
         assert!(other.key.iter().all(|label| label.value() == "other"));
     }
 }

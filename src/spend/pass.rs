@@ -185,7 +185,7 @@ impl PassRecord {
             .model
             .as_deref()
             .and_then(|model| catalog::find(model, &self.provider).map(|found| found.name));
-        let Caller { key, user } = Caller::of(&self.principal);
+        let Caller { key, user, email } = Caller::of(&self.principal);
         let mut caller = key.to_vec();
         caller.extend([meter::END_USER, user]);
         let with_model = |labels: &[Label]| {
@@ -195,7 +195,7 @@ impl PassRecord {
         };
         let mut proxy = caller.clone();
         proxy.extend([
-            Label::new("user_email", "None"),
+            email.clone(),
             Label::new("requested_model", "None"),
             Label::new("route", self.prefix.clone()),
             Label::new("model_id", "None"),
@@ -204,22 +204,21 @@ impl PassRecord {
         asked.push(Label::new("status_code", self.status.as_str().to_owned()));
         counter!("litellm_proxy_total_requests_metric_total", asked).increment(1);
         if let Some(class) = self.failure {
-            proxy.extend([
-                Label::new("exception_status", self.status.as_str().to_owned()),
-                Label::new("exception_class", class),
-            ]);
+            proxy.extend(meter::fault(&self.provider, class, self.status.as_str()));
             counter!("litellm_proxy_failed_requests_metric_total", proxy).increment(1);
             return;
         }
         let model = with_model(&caller);
+        let mut counted = model.clone();
+        counted.push(email);
         if let Some(usage) = self.usage {
-            counter!("litellm_total_tokens_metric_total", model.clone()).increment(usage.total());
-            counter!("litellm_input_tokens_metric_total", model.clone()).increment(usage.prompt);
-            counter!("litellm_output_tokens_metric_total", model.clone())
+            counter!("litellm_total_tokens_metric_total", counted.clone()).increment(usage.total());
+            counter!("litellm_input_tokens_metric_total", counted.clone()).increment(usage.prompt);
+            counter!("litellm_output_tokens_metric_total", counted.clone())
                 .increment(usage.completion);
         }
         let cost = self.cost.total().to_f64();
-        gauge!("litellm_spend_metric_total", model.clone()).increment(cost);
+        gauge!("litellm_spend_metric_total", counted).increment(cost);
         let mut latency = model;
         latency.push(Label::new("requested_model", "None"));
         histogram!("litellm_llm_api_latency_metric", latency.clone()).record(self.upstream);

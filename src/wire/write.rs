@@ -1,7 +1,7 @@
 //! Writes JSON from anything that serde can tell.
 //!
 //! `serde_json` looks at each byte of a string by itself when it writes one, and a conversation is
-//! nearly all strings: here runs without an escape are found sixteen bytes at a time and copied
+//! nearly all strings: here runs without an escape are found eight bytes at a time and copied
 //! whole. What is written is the same, but for a key that is no string, which is an error.
 
 use serde::Serialize;
