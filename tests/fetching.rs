@@ -129,6 +129,27 @@ async fn what_the_file_does_not_allow_is_refused_and_only_its_host_told() {
 }
 
 #[tokio::test]
+async fn a_host_may_be_allowed_in_the_general_settings_as_well() {
+    let pictures = Upstream::speaking(Speaks::Bearer).await;
+    let upstream = Upstream::start().await;
+    let config = format!(
+        "model_list:
+- model_name: chat
+  litellm_params: {{model: ollama/llava, api_base: {}, api_key: os.environ/TEST_UPSTREAM_KEY}}
+general_settings: {{master_key: os.environ/TEST_MASTER_KEY, user_url_allowed_hosts: 127.0.0.1}}
+",
+        upstream.url("")
+    );
+    let scene = Scene::between(upstream, gateway!(), &config).await;
+    pictures.next(thing(GIF, "image/gif"));
+    let answer = scene
+        .client
+        .post(CHAT, &showing(&pictures.url("/cat.gif")))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[tokio::test]
 async fn what_is_no_image_goes_to_nobody() {
     let (scene, pictures) = scene(gateway!(), true).await;
     for (reply, why) in [

@@ -10,7 +10,15 @@ use super::rules::Read;
 const MOST: &str = "MAX_IMAGE_URL_DOWNLOAD_SIZE_MB";
 /// What it is unless said: OpenAI's own limit.
 const MOST_MB: f64 = 50.0;
-const HOSTS: &str = "litellm_settings.user_url_allowed_hosts";
+/// LiteLLM reads these settings from either section.
+const HOSTS: [&str; 2] = [
+    "litellm_settings.user_url_allowed_hosts",
+    "general_settings.user_url_allowed_hosts",
+];
+const CHECKED: [&str; 2] = [
+    "litellm_settings.user_url_validation",
+    "general_settings.user_url_validation",
+];
 
 /// How images and documents that callers name by address are fetched, for providers that must be
 /// given the bytes.
@@ -38,8 +46,10 @@ impl Fetching {
                 MOST_MB
             })
         });
-        let hosts = hosts(routes, faults);
+        let hosts = HOSTS.iter().flat_map(|path| hosts(path, routes, faults));
+        let hosts = hosts.collect();
         let mut read = Read { routes, faults };
+        let checked = CHECKED.map(|path| read.parsed(path));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -47,9 +57,7 @@ impl Fetching {
         )]
         Self {
             most: (most * f64::from(1 << 20)) as usize,
-            checked: read
-                .parsed("litellm_settings.user_url_validation")
-                .unwrap_or(true),
+            checked: checked.into_iter().flatten().next().unwrap_or(true),
             hosts,
         }
     }
@@ -83,8 +91,8 @@ impl Fetching {
     }
 }
 
-fn hosts(routes: &Routes, faults: &mut Vec<BindFault>) -> Vec<String> {
-    let items = match routes.setting(HOSTS) {
+fn hosts(path: &str, routes: &Routes, faults: &mut Vec<BindFault>) -> Vec<String> {
+    let items = match routes.setting(path) {
         None | Some(Setting::Null) => return Vec::new(),
         Some(Setting::List(items)) => &items[..],
         Some(one) => std::slice::from_ref(one),
@@ -96,7 +104,7 @@ fn hosts(routes: &Routes, faults: &mut Vec<BindFault>) -> Vec<String> {
                 hosts.push(text.to_string());
             }
             _ => faults.push(fault(
-                HOSTS,
+                path,
                 &"each item is a host as an address names it, such as images.example:8080",
             )),
         }
