@@ -84,6 +84,7 @@ const PROVIDERS: &[(&str, &str, Shape)] = &[
     ("/azure", "azure", Shape::OpenAi),
     ("/bedrock", "bedrock", Shape::Bedrock),
     ("/vertex_ai", "vertex_ai", Shape::Gemini),
+    ("/vertex-ai", "vertex_ai", Shape::Gemini),
 ];
 
 /// The paths of Bedrock's agents, which stand at another origin than its models.
