@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::account::Down;
 
-/// Unknown keys that an address may show within a [`WINDOW`].
+/// Unknown keys that an address may show within a minute.
 pub const MOST_UNKNOWN: u32 = 100;
 /// How long they count.
 const WINDOW: Duration = Duration::from_mins(1);

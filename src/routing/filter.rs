@@ -191,7 +191,7 @@ impl<'a> Checks<'a> {
     }
 
     /// A first look that costs little: whether nothing stands in a deployment's way. If it is not
-    /// passed, [`exclusion`](Self::exclusion) knows why, or that nothing does.
+    /// passed, `exclusion` knows why, or that nothing does.
     #[inline]
     #[expect(
         clippy::needless_bitwise_bool,
@@ -216,7 +216,7 @@ impl<'a> Checks<'a> {
         well & (u64::from(seen.requests) < gate.rpm) & (tokens <= gate.tpm)
     }
 
-    /// Notes [why](Self::exclusion) this deployment is left out; whether it is.
+    /// Notes why this deployment is left out; whether it is.
     #[inline(never)]
     pub fn excludes(&self, seat: &Seat, seen: &Seen, note: &mut Option<Exclusion>) -> bool {
         *note = self.exclusion(seat, seen);
