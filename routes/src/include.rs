@@ -3,13 +3,21 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::load::More;
 use crate::locate::Findings;
 use crate::mask;
 use crate::yaml::{Content, Entry, MAX_BYTES, Mark, Node, parse};
 
 /// The most files that one configuration may consist of.
 const MOST_FILES: usize = 1000;
+
+/// More of a config, from a place that is no file; it is joined as an included file is.
+#[derive(Clone, Copy, Debug)]
+pub struct More<'a> {
+    /// What diagnostics call it.
+    pub name: &'a str,
+    /// A config of its own, as YAML or JSON.
+    pub text: &'a str,
+}
 
 /// Reads a text that may not include others.
 pub(crate) fn text(

@@ -22,8 +22,9 @@ mod yaml;
 
 #[cfg(feature = "emit")]
 pub use emit::compile;
+pub use include::More;
 pub use literal::Literals;
-pub use load::{Loaded, More, Outcome, load, load_file, load_file_with, load_with};
+pub use load::{Loaded, Outcome, load, load_file, load_file_with, load_with};
 pub use locate::Used;
 pub use lookup::{Compiled, Resolved, Table};
 pub use resolve::{MissingVariable, digest};

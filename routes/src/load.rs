@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::check::check;
 use crate::diagnostic::Diagnostic;
-use crate::include;
+use crate::include::{self, More};
 use crate::literal::Literals;
 use crate::locate::{Findings, Used};
 use crate::schema;
@@ -31,15 +31,6 @@ pub struct Loaded {
     pub routes: Routes,
     /// The secrets that [`Secret::Literal`](crate::table::Secret::Literal) points to.
     pub literals: Literals,
-}
-
-/// More of a config, from a place that is no file; it is joined as an included file is.
-#[derive(Clone, Copy, Debug)]
-pub struct More<'a> {
-    /// What diagnostics call it.
-    pub name: &'a str,
-    /// A config of its own, as YAML or JSON.
-    pub text: &'a str,
 }
 
 /// Compiles a text. `name` is what diagnostics call it. `include:` is refused, because a text has

@@ -3,8 +3,6 @@
 //! Sources: OpenAI API reference, "Create embeddings"; Cohere API reference, "Rerank"; `LiteLLM`'s
 //! `/rerank`, whose answer has Cohere's shape.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use pointsman_routes::table::Deployment;
 use serde_json::{Map, Value, json};
@@ -15,6 +13,7 @@ use crate::call::vectors::{
 };
 use crate::call::{Call, Dialect, Field, Route};
 use crate::error::{Failure, RequestFault};
+use crate::wire::floats::{decoded, encoded, push_floats};
 use crate::wire::json as text;
 
 /// Reads a request for embeddings.
@@ -166,28 +165,6 @@ fn push_vector(out: &mut Vec<u8>, encoding: Encoding, vector: &Vector) -> Option
         }
     }
     Some(())
-}
-
-/// What is no number, as bytes may hold, cannot be written as JSON.
-pub(super) fn push_floats(out: &mut Vec<u8>, floats: &[f32]) -> Option<()> {
-    let finite = floats.iter().all(|number| number.is_finite());
-    out.extend_from_slice(&serde_json::to_vec(floats).ok().filter(|_| finite)?);
-    Some(())
-}
-
-fn encoded(floats: &[f32]) -> String {
-    let bytes: Vec<u8> = floats
-        .iter()
-        .flat_map(|number| number.to_le_bytes())
-        .collect();
-    STANDARD.encode(bytes)
-}
-
-pub(super) fn decoded(data: &str) -> Option<Vec<f32>> {
-    let bytes = STANDARD.decode(data).ok()?;
-    let (numbers, rest) = bytes.as_chunks::<4>();
-    let numbers = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes));
-    rest.is_empty().then(|| numbers.collect())
 }
 
 /// Reads a request for a ranking.

@@ -4,6 +4,7 @@ pub mod anthropic;
 pub mod asked;
 pub mod bedrock;
 pub mod converse;
+pub mod floats;
 pub mod form;
 pub mod gemini;
 pub mod json;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::class::Class;
 use super::groups::Plan;
 use super::lints;
 use super::names::unknown;
@@ -12,26 +13,6 @@ use crate::catalog;
 use crate::mask;
 use crate::table::{GroupId, Router, Target};
 use crate::yaml::{Entry, Mark, Node};
-
-/// Which failures a list is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Class {
-    Any,
-    ContextWindow,
-    ContentPolicy,
-}
-
-impl Class {
-    const ALL: [Self; 3] = [Self::Any, Self::ContextWindow, Self::ContentPolicy];
-
-    const fn key(self) -> &'static str {
-        match self {
-            Self::Any => "fallbacks",
-            Self::ContextWindow => "context_window_fallbacks",
-            Self::ContentPolicy => "content_policy_fallbacks",
-        }
-    }
-}
 
 /// A target with its place.
 type Aim = (Target, Mark);

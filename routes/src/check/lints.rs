@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::chains::Class;
+use super::class::Class;
 use super::groups::Plan;
 use super::read::Reader;
 use crate::lookup::matches;

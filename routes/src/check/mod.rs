@@ -6,6 +6,7 @@
 
 mod carried;
 mod chains;
+mod class;
 mod deployments;
 mod general;
 mod groups;

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use super::read::{base64, fault, parse};
 use crate::call::vectors::{EmbedAnswer, EmbedInput, EmbedRequest, Vector};
-use crate::dialect::vectors::{decoded, push_floats};
 use crate::error::Failure;
+use crate::wire::floats::{decoded, push_floats};
 use crate::wire::gemini::{Content, take};
 
 #[derive(Deserialize)]
