@@ -58,7 +58,7 @@ fn says(model: &str) -> Value {
 }
 
 fn weather() -> Value {
-    json!({"type": "function", "name": "weather", "parameters": {"type": "object",
+    json!({"type": "function", "name": "weather", "strict": false, "parameters": {"type": "object",
         "properties": {"city": {"type": "string"}}, "required": ["city"]}})
 }
 

@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
+use std::collections::BTreeSet;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::gateway;
@@ -20,10 +22,16 @@ fn installed(language: &str, pins: &str) -> PathBuf {
     support::install::installed(env!("CARGO_TARGET_TMPDIR"), &name, pins)
 }
 
+/// OpenAI's SDK is meant to send a message back as it came, with members that its type of a request lacks.
+const AS_IT_CAME: &[&str] = &["messages.annotations"];
+
 /// The gateway with what the scripts talk to: `chat`, `vectors`, `azure`, `demo`; for responses `bridged`,
 /// `claude` and `flash`; and what has to do with audio and images: `hear`, `listen`, `say` and `draw`.
 async fn scene() -> Scene {
     let upstream = Upstream::start().await;
+    upstream.also_takes(AS_IT_CAME);
+    // What the tests send past the SDK.
+    upstream.also_takes(&["top_k", "vendor"]);
     let media = [
         ("hear", "whisper-1"),
         ("listen", "gpt-4o-transcribe"),
@@ -120,7 +128,9 @@ const INSTALL_PYTHON: &str = "apt-get install -y python3 python3-venv";
 
 async fn install_python() -> PathBuf {
     let pins = sources("python").join("requirements.txt");
-    let folder = installed("python", &fs::read_to_string(&pins).unwrap());
+    let older = sources("python").join("older.txt");
+    let both = [&pins, &older].map(|file| fs::read_to_string(file).unwrap());
+    let folder = installed("python", &both.concat());
     let python = folder.join("bin/python");
     install_once(&folder, async |folder: &Path| {
         let mut venv = Command::new("python3");
@@ -134,6 +144,13 @@ async fn install_python() -> PathBuf {
             "-r",
         ];
         run(Command::new(&python).args(pip).arg(&pins), INSTALL_PYTHON).await;
+        // They stand beside the newer ones of the same name, and use what those use.
+        let mut command = Command::new(&python);
+        let beside = command
+            .args(pip)
+            .arg(&older)
+            .args(["--no-deps", "--target"]);
+        run(beside.arg(folder.join("older")), INSTALL_PYTHON).await;
     })
     .await;
     python
@@ -184,6 +201,37 @@ async fn run_node(script: &str, gateway: &Gateway, upstream: &Upstream) {
     run(with_ends(&mut tests, gateway, upstream), INSTALL_NODE).await;
 }
 
+/// The fakes of providers know what their SDKs know, and nothing else: `UPDATE=1` writes the tables anew.
+#[tokio::test]
+async fn the_types_of_requests_are_those_of_the_sdks() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/types");
+    let made = tempfile::tempdir().unwrap();
+    let mut derive = Command::new(python().await);
+    derive
+        .args(["-m", "request_types"])
+        .arg(made.path())
+        .current_dir(sources("python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    run(&mut derive, INSTALL_PYTHON).await;
+    let mut names = BTreeSet::new();
+    for folder in [made.path(), &kept] {
+        let files = fs::read_dir(folder).unwrap();
+        names.extend(files.map(|file| file.unwrap().file_name()));
+    }
+    assert!(!names.is_empty());
+    for name in names {
+        let fresh = fs::read(made.path().join(&name)).unwrap_or_default();
+        if env::var_os("UPDATE").is_some() {
+            fs::write(kept.join(&name), &fresh).unwrap();
+        }
+        assert!(
+            fs::read(kept.join(&name)).unwrap_or_default() == fresh,
+            "{} is out of date: UPDATE=1 cargo test --test sdk the_types_of_requests",
+            name.display()
+        );
+    }
+}
+
 #[tokio::test]
 async fn the_python_sdk_works_through_the_gateway() {
     let scene = scene().await;
@@ -210,6 +258,7 @@ async fn the_node_sdk_works_through_the_gateway() {
 /// One model group for each kind of upstream, and some for embeddings.
 async fn every_upstream() -> Scene {
     let upstream = Upstream::start().await;
+    upstream.also_takes(AS_IT_CAME);
     let (root, v1) = (upstream.url(""), upstream.url("/v1"));
     let groups = [
         ("openai", "openai/gpt-4o-mini", &v1, ""),

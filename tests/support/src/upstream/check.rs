@@ -1,36 +1,12 @@
 //! What a strict provider objects to in a request.
 
+use super::types::Table;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use std::fmt;
-
-/// Fields that steer a gateway and that no provider may ever see.
-const CONTROL: &[&str] = &[
-    "mock_response",
-    "mock_testing_fallbacks",
-    "mock_timeout",
-    "fallbacks",
-    "context_window_fallbacks",
-    "litellm_metadata",
-    "litellm_call_id",
-    "num_retries",
-    "tags",
-    "guardrails",
-    "cache",
-    "timeout",
-    "stream_timeout",
-    "api_key",
-    "api_base",
-    "base_url",
-    "api_version",
-    "custom_llm_provider",
-    "extra_headers",
-    "extra_body",
-    "model_list",
-];
 
 /// Headers that belong to the other side of a gateway.
 const FOREIGN_HEADERS: &[&str] = &[
@@ -91,106 +67,37 @@ pub(super) fn strict(bytes: &[u8]) -> (Value, Vec<String>) {
         Ok(Strict(value)) => value,
         Err(error) => return (Value::Null, vec![format!("the body: {error}")]),
     };
-    let Some(fields) = value.as_object() else {
-        return (value, vec!["the body is no object".into()]);
+    let wrong = if value.is_object() {
+        Vec::new()
+    } else {
+        vec!["the body is no object".into()]
     };
-    let wrong = CONTROL
-        .iter()
-        .filter(|name| fields.contains_key(**name))
-        .map(|name| format!("the field {name} is not for a provider"))
-        .collect();
     (value, wrong)
 }
 
-/// What a request asks for, as far as it can be read, and what is wrong with it.
-pub(super) fn body(bytes: &[u8], chat: bool) -> (Value, Vec<String>) {
+/// What a request asks for, as far as it can be read, and what is wrong with it by a provider's types.
+pub(super) fn body(bytes: &[u8], table: &Table, request: &str) -> (Value, Vec<String>) {
     let (value, mut wrong) = strict(bytes);
-    let Some(fields) = value.as_object() else {
-        return (value, wrong);
-    };
-    if fields
-        .get("model")
-        .is_some_and(|model| model.as_str().is_none_or(str::is_empty))
-    {
-        wrong.push("`model` is no text".into());
-    }
-    if chat {
-        wrong.extend(chat_fields(fields));
+    if value.is_object() {
+        wrong.extend(table.check(request, &value));
+        wrong.extend(rules(&value));
     }
     (value, wrong)
 }
 
-type Kind = fn(&Value) -> bool;
-
-fn chat_fields(fields: &Map<String, Value>) -> Vec<String> {
+/// What OpenAI's types cannot say.
+fn rules(body: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
-    let kinds: &[(&str, Kind)] = &[
-        ("stream", Value::is_boolean),
-        ("temperature", Value::is_number),
-        ("top_p", Value::is_number),
-        ("max_tokens", Value::is_u64),
-        ("max_completion_tokens", Value::is_u64),
-        ("n", Value::is_u64),
-        ("seed", Value::is_i64),
-        ("tools", Value::is_array),
-        ("response_format", Value::is_object),
-        ("stream_options", Value::is_object),
-        ("user", Value::is_string),
-    ];
-    for (name, right) in kinds {
-        if fields
-            .get(*name)
-            .is_some_and(|value| !value.is_null() && !right(value))
-        {
-            wrong.push(format!("`{name}` is of the wrong type"));
-        }
+    if body["model"] == "" {
+        wrong.push("`model` is empty".into());
     }
-    let streamed = fields.get("stream") == Some(&Value::Bool(true));
-    if fields
-        .get("stream_options")
-        .is_some_and(|options| !options.is_null())
-        && !streamed
-    {
+    if !body["stream_options"].is_null() && body["stream"] != true {
         wrong.push("`stream_options` without `stream`".into());
     }
-    match fields.get("messages").and_then(Value::as_array) {
-        None => wrong.push("`messages` is no list".into()),
-        Some(messages) if messages.is_empty() => wrong.push("`messages` is empty".into()),
-        Some(messages) => wrong.extend(messages.iter().filter_map(message)),
-    }
-    for tool in fields
-        .get("tools")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        if tool["type"] == "function" && !tool["function"]["name"].is_string() {
-            wrong.push("a tool without a name".into());
-        }
+    if body["messages"].as_array().is_some_and(Vec::is_empty) {
+        wrong.push("`messages` is empty".into());
     }
     wrong
-}
-
-fn message(message: &Value) -> Option<String> {
-    const ROLES: &[&str] = &[
-        "system",
-        "developer",
-        "user",
-        "assistant",
-        "tool",
-        "function",
-    ];
-    let role = message["role"].as_str().unwrap_or_default();
-    if !ROLES.contains(&role) {
-        return Some(format!("a message with the role {role:?}"));
-    }
-    let content = &message["content"];
-    let right = content.is_string()
-        || content
-            .as_array()
-            .is_some_and(|parts| parts.iter().all(|part| part["type"].is_string()))
-        || (content.is_null() && role == "assistant");
-    (!right).then(|| format!("the content of a {role} message is of the wrong type"))
 }
 
 /// A JSON value in which no key stands twice.
@@ -251,14 +158,15 @@ impl<'de> Visitor<'de> for StrictVisitor {
 #[cfg(test)]
 mod tests {
     use super::body;
+    use crate::upstream::types::OPENAI;
 
     fn wrong(text: &str) -> Vec<String> {
-        body(text.as_bytes(), true).1
+        body(text.as_bytes(), &OPENAI, "chat").1
     }
 
     #[test]
     fn a_plain_request_is_right() {
-        let text = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"top_k":3}"#;
+        let text = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"top_p":1}"#;
         assert_eq!(wrong(text), Vec::<String>::new());
     }
 
@@ -270,13 +178,17 @@ mod tests {
 
     #[test]
     fn what_steers_a_gateway_is_wrong() {
-        let text = r#"{"messages":[{"role":"user","content":"hi"}],"tags":[],"num_retries":1}"#;
-        assert_eq!(wrong(text).len(), 2);
+        let text = r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"tags":[],"num_retries":1}"#;
+        assert_eq!(
+            wrong(text),
+            ["tags: no such member", "num_retries: no such member"]
+        );
     }
 
     #[test]
     fn stream_options_without_a_stream_are_wrong() {
-        let text = r#"{"messages":[{"role":"user","content":"hi"}],"stream_options":{}}"#;
+        let text =
+            r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream_options":{}}"#;
         assert_eq!(wrong(text), ["`stream_options` without `stream`"]);
     }
 }

@@ -1,9 +1,10 @@
-//! Cohere's v2 API, by the types of its Python SDK.
+//! Cohere's v2 API.
 
 use super::api::{Api, Asked};
 use super::check::strict;
 use super::reply::Reply;
-use super::shape::{list, members};
+use super::shape::list;
+use super::types::COHERE;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -26,18 +27,7 @@ impl Api for Cohere {
         wrong.extend(match asked.path {
             "/v2/chat" => chat(&body),
             "/v2/embed" => embed(&body),
-            _ => members(
-                "rerank",
-                &body,
-                &[
-                    ("model", "!text"),
-                    ("query", "!text"),
-                    ("documents", "!texts"),
-                    ("top_n", "int"),
-                    ("max_tokens_per_doc", "int"),
-                    ("priority", "int"),
-                ],
-            ),
+            _ => COHERE.check("rerank", &body),
         });
         (body, wrong)
     }
@@ -82,160 +72,23 @@ impl Api for Cohere {
     }
 }
 
-fn chat(body: &Value) -> Vec<String> {
-    let mut wrong = members(
-        "chat",
-        body,
-        &[
-            ("model", "!text"),
-            ("messages", "!list"),
-            ("stream", "!bool"),
-            ("tools", "list"),
-            ("strict_tools", "bool"),
-            ("documents", "list"),
-            ("citation_options", "object"),
-            ("response_format", "object"),
-            ("safety_mode", "CONTEXTUAL|STRICT|OFF"),
-            ("max_tokens", "int"),
-            ("stop_sequences", "texts"),
-            ("temperature", "float"),
-            ("seed", "int"),
-            ("frequency_penalty", "float"),
-            ("presence_penalty", "float"),
-            ("k", "int"),
-            ("p", "float"),
-            ("logprobs", "bool"),
-            ("tool_choice", "REQUIRED|NONE"),
-            ("thinking", "object"),
-            ("priority", "int"),
-        ],
-    );
-    for message in list(&body["messages"]) {
-        wrong.extend(turn(message));
-    }
-    for tool in list(&body["tools"]) {
-        wrong.extend(members(
-            "tool",
-            tool,
-            &[("type", "!function"), ("function", "!object")],
-        ));
-        let known = [
-            ("name", "!text"),
-            ("description", "text"),
-            ("parameters", "!object"),
-        ];
-        wrong.extend(members("function", &tool["function"], &known));
-    }
-    for document in list(&body["documents"])
-        .iter()
-        .filter(|one| !one.is_string())
-    {
-        wrong.extend(members(
-            "document",
-            document,
-            &[("data", "!any"), ("id", "text")],
-        ));
-    }
-    if !body["response_format"].is_null() {
-        let known = [("type", "!text|json_object"), ("json_schema", "object")];
-        wrong.extend(members("response_format", &body["response_format"], &known));
-    }
-    if !body["thinking"].is_null() {
-        let known = [("type", "!enabled|disabled"), ("token_budget", "int")];
-        wrong.extend(members("thinking", &body["thinking"], &known));
-    }
-    wrong
-}
-
-fn turn(message: &Value) -> Vec<String> {
-    let text = message["content"].is_string();
-    let mut wrong = match message["role"].as_str() {
-        Some("user") => members("user", message, &[("role", "any"), ("content", "!any")]),
-        Some("system") => members("system", message, &[("role", "any"), ("content", "!any")]),
-        Some("assistant") => members(
-            "assistant",
-            message,
-            &[
-                ("role", "any"),
-                ("content", "any"),
-                ("tool_calls", "list"),
-                ("tool_plan", "text"),
-                ("citations", "list"),
-            ],
-        ),
-        Some("tool") => {
-            let known = [
-                ("role", "any"),
-                ("tool_call_id", "!text"),
-                ("content", "!any"),
-            ];
-            members("tool", message, &known)
-        }
-        role => vec![format!("no role {role:?}")],
-    };
-    for call in list(&message["tool_calls"]) {
-        let known = [
-            ("id", "!text"),
-            ("type", "!function"),
-            ("function", "!object"),
-        ];
-        wrong.extend(members("tool_call", call, &known));
-        let known = [("name", "!text"), ("arguments", "!text")];
-        wrong.extend(members("call", &call["function"], &known));
-    }
-    let blocks = list(&message["content"]);
-    if !text && blocks.is_empty() && message["tool_calls"].is_null() {
-        wrong.push("a message without content".into());
-    }
-    for block in blocks {
-        wrong.extend(match block["type"].as_str() {
-            Some("text") => members("text", block, &[("type", "any"), ("text", "!text")]),
-            Some("thinking") => {
-                members("thinking", block, &[("type", "any"), ("thinking", "!text")])
-            }
-            Some("image_url") => {
-                let known = [("url", "!text"), ("detail", "auto|low|high")];
-                let image = members("image_url", &block["image_url"], &known);
-                let known = [("type", "any"), ("image_url", "!object")];
-                [image, members("image", block, &known)].concat()
-            }
-            Some("document") => members(
-                "document",
-                block,
-                &[("type", "any"), ("document", "!object")],
-            ),
-            kind => vec![format!("no block {kind:?}")],
-        });
-    }
-    wrong
-}
-
 fn embed(body: &Value) -> Vec<String> {
-    let kinds = "!search_document|search_query|classification|clustering|image";
-    let mut wrong = members(
-        "embed",
-        body,
-        &[
-            ("model", "!text"),
-            ("input_type", kinds),
-            ("texts", "texts"),
-            ("images", "texts"),
-            ("inputs", "list"),
-            ("max_tokens", "int"),
-            ("output_dimension", "int"),
-            ("embedding_types", "texts"),
-            ("truncate", "NONE|START|END"),
-            ("priority", "int"),
-        ],
-    );
-    let sources = ["texts", "images", "inputs"];
-    if sources
-        .iter()
-        .filter(|name| !body[**name].is_null())
-        .count()
-        != 1
-    {
+    let mut wrong = COHERE.check("embed", body);
+    let sources = ["texts", "images", "inputs"].map(|name| !body[name].is_null());
+    if sources.into_iter().filter(|is_there| *is_there).count() != 1 {
         wrong.push("not one of texts, images and inputs".into());
+    }
+    wrong
+}
+
+fn chat(body: &Value) -> Vec<String> {
+    let mut wrong = COHERE.check("chat", body);
+    for message in list(&body["messages"]) {
+        let content = &message["content"];
+        let blank = !content.is_string() && list(content).is_empty();
+        if blank && message["tool_calls"].is_null() {
+            wrong.push("a message without content".into());
+        }
     }
     wrong
 }

@@ -1,12 +1,10 @@
 //! OpenAI's audio and images, the same at Azure and at others who have them: forms are read here
 //! part by part, and by nothing that the gateway writes them with.
-//!
-//! Source: the parameter types of OpenAI's own SDK (`types/audio`, `types/image_*_params.py`).
 
 use super::api::{Api, Asked};
 use super::check::strict;
 use super::reply::Reply;
-use super::shape::members;
+use super::types::OPENAI;
 use super::{answer, serve};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -41,81 +39,15 @@ fn is_form(path: &str) -> bool {
     forms.iter().any(|end| path.ends_with(end))
 }
 
-/// In a form everything is a text, so the kinds are those of texts.
-fn known(task: &str) -> &'static [(&'static str, &'static str)] {
+/// What the table of types calls it.
+fn request(task: &str) -> &'static str {
     match task {
-        "/audio/speech" => &[
-            ("model", "text"),
-            ("input", "!text"),
-            ("voice", "!any"),
-            ("instructions", "text"),
-            ("response_format", "mp3|opus|aac|flac|wav|pcm"),
-            ("speed", "float"),
-            ("stream_format", "sse|audio"),
-        ],
-        "/audio/transcriptions" => &[
-            ("file", "!object"),
-            ("model", "text"),
-            ("chunking_strategy", "text"),
-            ("include[]", "texts"),
-            ("language", "text"),
-            ("prompt", "text"),
-            (
-                "response_format",
-                "json|text|srt|verbose_json|vtt|diarized_json",
-            ),
-            ("stream", "true|false"),
-            ("temperature", "text"),
-            ("timestamp_granularities[]", "texts"),
-        ],
-        "/audio/translations" => &[
-            ("file", "!object"),
-            ("model", "text"),
-            ("prompt", "text"),
-            ("response_format", "json|text|srt|verbose_json|vtt"),
-            ("temperature", "text"),
-        ],
-        "/images/edits" => &[
-            ("image", "object"),
-            ("image[]", "list"),
-            ("mask", "object"),
-            ("prompt", "!text"),
-            ("model", "text"),
-            ("n", "text"),
-            ("size", "text"),
-            ("quality", "text"),
-            ("background", "text"),
-            ("input_fidelity", "text"),
-            ("output_format", "text"),
-            ("partial_images", "text"),
-            ("response_format", "text"),
-            ("stream", "true|false"),
-            ("user", "text"),
-        ],
-        "/images/variations" => &[
-            ("image", "!object"),
-            ("model", "text"),
-            ("n", "text"),
-            ("size", "text"),
-            ("response_format", "text"),
-            ("user", "text"),
-        ],
-        _ => &[
-            ("model", "text"),
-            ("prompt", "!text"),
-            ("n", "int"),
-            ("size", "text"),
-            ("quality", "text"),
-            ("background", "text"),
-            ("moderation", "text"),
-            ("output_compression", "int"),
-            ("output_format", "text"),
-            ("partial_images", "int"),
-            ("response_format", "text"),
-            ("stream", "bool"),
-            ("style", "text"),
-            ("user", "text"),
-        ],
+        "/audio/speech" => "speech",
+        "/audio/transcriptions" => "transcription",
+        "/audio/translations" => "translation",
+        "/images/edits" => "edit",
+        "/images/variations" => "variation",
+        _ => "image",
     }
 }
 
@@ -146,11 +78,12 @@ impl Api for Media {
         } else {
             strict(asked.body)
         };
-        wrong.extend(members("the body", &body, known(task)));
-        let image = body.get("image").or_else(|| body.get("image[]"));
-        if task == "/images/edits" && image.is_none() {
-            wrong.push("the body lacks image".into());
-        }
+        let typed = if is_form(task) {
+            OPENAI.form(request(task), &body)
+        } else {
+            body.clone()
+        };
+        wrong.extend(OPENAI.check(request(task), &typed));
         (body, wrong)
     }
 

@@ -9,6 +9,7 @@ mod bedrock;
 mod body;
 mod check;
 mod cohere;
+mod compatible;
 mod control;
 mod gemini;
 mod media;
@@ -18,6 +19,7 @@ pub mod reply;
 mod responses;
 mod serve;
 mod shape;
+mod types;
 mod vectors;
 mod vertex;
 
@@ -48,6 +50,10 @@ pub enum Speaks {
     Voyage,
     /// Jina's.
     Jina,
+    /// OpenAI's with Groq's own types, below `/openai/v1`.
+    Groq,
+    /// OpenAI's with Mistral's own types.
+    Mistral,
 }
 
 impl Speaks {
@@ -58,6 +64,8 @@ impl Speaks {
             Self::GoogleKey => &anything::Anything(&["x-goog-api-key"]),
             Self::Voyage => &vectors::Vectors::Voyage,
             Self::Jina => &vectors::Vectors::Jina,
+            Self::Groq => &compatible::Compatible::Groq,
+            Self::Mistral => &compatible::Compatible::Mistral,
         }
     }
 }
@@ -86,11 +94,20 @@ struct Replies {
     next: VecDeque<Reply>,
     by_model: HashMap<String, Reply>,
     key: Option<String>,
+    also: Vec<String>,
 }
 
 impl State {
     fn replies(&self) -> MutexGuard<'_, Replies> {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it takes, beyond what its types know, what a fault is about.
+    fn also_takes(&self, fault: &str) -> bool {
+        let place = fault.split_once(": no such member").map(|(at, _)| at);
+        let indices = |part: &str| part.split('[').next().unwrap_or_default().to_owned();
+        let place = place.map(|at| at.split('.').map(indices).collect::<Vec<_>>().join("."));
+        place.is_some_and(|place| self.replies().also.contains(&place))
     }
 
     fn reply(&self, model: &str) -> Reply {
@@ -161,6 +178,13 @@ impl Upstream {
     /// From now on refuses every other key, as OpenAI does.
     pub fn expect_key(&self, key: &str) {
         self.state.replies().key = Some(key.into());
+    }
+
+    /// From now on takes a member that the provider's SDK does not know, as a test wants that sends one
+    /// past the SDK: by its place, such as `messages.content.extra`.
+    pub fn also_takes(&self, places: &[&str]) {
+        let places = places.iter().map(|place| (*place).to_owned());
+        self.state.replies().also.extend(places);
     }
 
     /// Lets every response go on that a reply holds, now and later.

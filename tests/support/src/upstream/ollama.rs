@@ -1,42 +1,13 @@
-//! Ollama's own API, by the types of its Python library.
+//! Ollama's own API.
 
 use super::api::{Api, Asked};
 use super::check::strict;
 use super::reply::Reply;
-use super::shape::{list, members};
+use super::shape::list;
+use super::types::OLLAMA;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
-
-/// Options that a model has.
-const OPTIONS: &[(&str, &str)] = &[
-    ("numa", "bool"),
-    ("num_ctx", "int"),
-    ("num_batch", "int"),
-    ("num_gpu", "int"),
-    ("main_gpu", "int"),
-    ("low_vram", "bool"),
-    ("use_mmap", "bool"),
-    ("use_mlock", "bool"),
-    ("num_thread", "int"),
-    ("num_keep", "int"),
-    ("seed", "int"),
-    ("num_predict", "int"),
-    ("top_k", "int"),
-    ("top_p", "float"),
-    ("min_p", "float"),
-    ("typical_p", "float"),
-    ("repeat_last_n", "int"),
-    ("temperature", "float"),
-    ("repeat_penalty", "float"),
-    ("presence_penalty", "float"),
-    ("frequency_penalty", "float"),
-    ("mirostat", "int"),
-    ("mirostat_tau", "float"),
-    ("mirostat_eta", "float"),
-    ("penalize_newline", "bool"),
-    ("stop", "texts"),
-];
 
 /// Ollama.
 #[derive(Debug)]
@@ -53,22 +24,11 @@ impl Api for Ollama {
 
     fn check(&self, asked: &Asked<'_>) -> (Value, Vec<String>) {
         let (body, mut wrong) = strict(asked.body);
-        if asked.path == "/api/chat" {
-            wrong.extend(chat(&body));
+        wrong.extend(if asked.path == "/api/chat" {
+            chat(&body)
         } else {
-            let known = [
-                ("model", "!text"),
-                ("input", "!texts"),
-                ("truncate", "bool"),
-                ("dimensions", "int"),
-                ("options", "object"),
-                ("keep_alive", "any"),
-            ];
-            wrong.extend(members("embed", &body, &known));
-        }
-        if !body["options"].is_null() {
-            wrong.extend(members("options", &body["options"], OPTIONS));
-        }
+            OLLAMA.check("embed", &body)
+        });
         (body, wrong)
     }
 
@@ -113,56 +73,14 @@ impl Api for Ollama {
 }
 
 fn chat(body: &Value) -> Vec<String> {
-    let mut wrong = members(
-        "chat",
-        body,
-        &[
-            ("model", "!text"),
-            ("messages", "!list"),
-            ("stream", "bool"),
-            ("tools", "list"),
-            ("format", "any"),
-            ("options", "object"),
-            ("keep_alive", "any"),
-            ("think", "any"),
-            ("logprobs", "bool"),
-            ("top_logprobs", "int"),
-        ],
-    );
+    let mut wrong = OLLAMA.check("chat", body);
     for message in list(&body["messages"]) {
-        let known = [
-            ("role", "!system|user|assistant|tool"),
-            ("content", "text"),
-            ("thinking", "text"),
-            ("images", "texts"),
-            ("tool_name", "text"),
-            ("tool_calls", "list"),
-        ];
-        wrong.extend(members("message", message, &known));
-        for call in list(&message["tool_calls"]) {
-            wrong.extend(members("tool_call", call, &[("function", "!object")]));
-            let known = [("name", "!text"), ("arguments", "!object")];
-            wrong.extend(members("call", &call["function"], &known));
+        if !["system", "user", "assistant", "tool"]
+            .map(Value::from)
+            .contains(&message["role"])
+        {
+            wrong.push(format!("no role {}", message["role"]));
         }
-        for image in list(&message["images"]) {
-            let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
-            if !image.as_str().unwrap_or_default().bytes().all(base64) {
-                wrong.push("an image is no base64".into());
-            }
-        }
-    }
-    for tool in list(&body["tools"]) {
-        wrong.extend(members(
-            "tool",
-            tool,
-            &[("type", "!function"), ("function", "!object")],
-        ));
-        let known = [
-            ("name", "!text"),
-            ("description", "text"),
-            ("parameters", "object"),
-        ];
-        wrong.extend(members("function", &tool["function"], &known));
     }
     let think = &body["think"];
     let level = matches!(think.as_str(), Some("low" | "medium" | "high"));

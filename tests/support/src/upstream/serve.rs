@@ -4,6 +4,7 @@ use super::api::{self, Api, Asked};
 use super::body::{Script, release};
 use super::record::Seen;
 use super::reply::{Content, Pieces, Reply};
+use super::types::OPENAI;
 use super::{Outcome, State, answer, check, control};
 use bytes::Bytes;
 use flate2::Compression;
@@ -81,7 +82,10 @@ async fn serve(
             headers: &head.headers,
             body: &body,
         }),
-        Some(service) => check::body(&body, matches!(service, Service::Chat)),
+        Some(Service::Chat) => check::body(&body, &OPENAI, "chat"),
+        Some(Service::Completion) => check::body(&body, &OPENAI, "completion"),
+        Some(Service::Embedding) => check::body(&body, &OPENAI, "embedding"),
+        Some(Service::Moderation) => check::body(&body, &OPENAI, "moderation"),
     };
     let (model, own) = match service {
         Some(Service::Other(api)) => (api.model(&path, &asked), api.own_headers()),
@@ -96,6 +100,7 @@ async fn serve(
     };
     let kind = (!body.is_empty()).then_some(kind);
     violations.extend(check::headers(&head.headers, kind, own));
+    violations.retain(|fault| !state.also_takes(fault));
     let faults = violations.join("; ");
     let mut entry = state.record.add(Seen {
         connection,
@@ -231,7 +236,7 @@ fn content(
     }
 }
 
-fn stream(events: &[String], reply: &Reply) -> (&'static str, Vec<Bytes>) {
+pub(super) fn stream(events: &[String], reply: &Reply) -> (&'static str, Vec<Bytes>) {
     let end = reply.line_end.text();
     let done = reply.done.then_some("[DONE]");
     let pieces = events.iter().map(String::as_str).chain(done).map(|data| {

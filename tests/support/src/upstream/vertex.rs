@@ -1,9 +1,10 @@
 //! Vertex AI: Gemini's and Anthropic's APIs behind paths of Google's, with a token in place of a key.
 
-use super::anthropic::Anthropic;
+use super::anthropic::{Anthropic, check_body};
 use super::api::{Api, Asked};
 use super::gemini::{Gemini, body, count_on_vertex, plain};
 use super::reply::Reply;
+use super::types::ANTHROPIC_2023_06_01;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -71,6 +72,19 @@ impl Api for Vertex {
                 if !value["model"].is_null() {
                     wrong.push("the model stands in the path alone".into());
                 }
+                let betas = asked.headers.get("anthropic-beta");
+                let betas = betas.and_then(|betas| betas.to_str().ok());
+                let mut own = value.clone();
+                if let Some(members) = own.as_object_mut() {
+                    members.remove("anthropic_version");
+                    members.insert("model".into(), model.into());
+                }
+                wrong.extend(check_body(
+                    &ANTHROPIC_2023_06_01,
+                    &own,
+                    betas.unwrap_or_default(),
+                    false,
+                ));
                 if (value["stream"] == true) != (method == "streamRawPredict") {
                     wrong.push("stream and path do not agree".into());
                 }

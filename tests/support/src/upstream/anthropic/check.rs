@@ -1,49 +1,22 @@
 //! What Anthropic objects to.
 
+use super::super::types::Table;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 
-const MEMBERS: &[&str] = &[
-    "model",
-    "max_tokens",
-    "messages",
-    "system",
-    "metadata",
-    "stop_sequences",
-    "stream",
-    "temperature",
-    "top_k",
-    "top_p",
-    "thinking",
-    "tools",
-    "tool_choice",
-    "service_tier",
-    "container",
-    "context_management",
-    "mcp_servers",
-    "output_config",
-    "inference_geo",
-    "cache_control",
-];
-const COUNTED: &[&str] = &[
-    "model",
-    "messages",
-    "system",
-    "tools",
-    "tool_choice",
-    "thinking",
-    "output_config",
-];
-
-/// What is wrong with a request's body; `betas` are those that it asks for.
-pub(in super::super) fn body(body: &Value, betas: &str, counts: bool) -> Vec<String> {
+/// What is wrong with a request's body by the types of a version; `betas` are those that it asks for.
+pub(in super::super) fn body(
+    types: &Table,
+    body: &Value,
+    betas: &str,
+    counts: bool,
+) -> Vec<String> {
     let mut wrong = Wrong {
-        said: Vec::new(),
+        said: types.check(request(betas, counts), body),
         betas,
     };
-    wrong.members(body, if counts { COUNTED } else { MEMBERS }, "the body");
-    if !counts && body["max_tokens"].as_u64().is_none_or(|tokens| tokens == 0) {
-        wrong.say("max_tokens: Field required");
+    if body["max_tokens"] == 0 {
+        wrong.say("max_tokens is 0");
     }
     for name in ["temperature", "top_p"] {
         let value = &body[name];
@@ -73,12 +46,19 @@ pub(in super::super) fn body(body: &Value, betas: &str, counts: bool) -> Vec<Str
     }
     let format = &body["output_config"]["format"];
     if !format.is_null() {
-        if format["type"] != "json_schema" {
-            wrong.say("output_config.format is no json_schema");
-        }
         wrong.closed(&format["schema"]);
     }
     wrong.said
+}
+
+/// What the table of types calls it: what asks for a beta may use those of all betas.
+fn request(betas: &str, counts: bool) -> &'static str {
+    match (betas.is_empty(), counts) {
+        (true, false) => "message",
+        (true, true) => "count",
+        (false, false) => "beta message",
+        (false, true) => "beta count",
+    }
 }
 
 struct Wrong<'a> {
@@ -91,15 +71,6 @@ impl Wrong<'_> {
         self.said.push(what.to_owned());
     }
 
-    /// Every member must be known.
-    fn members(&mut self, value: &Value, known: &[&str], of: &str) {
-        for name in value.as_object().into_iter().flat_map(Map::keys) {
-            if !known.contains(&name.as_str()) {
-                self.say(&format!("{of}: {name}: Extra inputs are not permitted"));
-            }
-        }
-    }
-
     fn messages(&mut self, messages: &Value) {
         let mut open: Vec<&str> = Vec::new();
         if list(messages).next().is_none() {
@@ -110,7 +81,6 @@ impl Wrong<'_> {
             if message["role"] != role {
                 self.say(&format!("messages.{at}: roles do not alternate"));
             }
-            self.members(message, &["role", "content"], "a message");
             let kinds: &[&str] = if role == "user" {
                 &["text", "image", "document", "tool_result"]
             } else {
@@ -165,31 +135,6 @@ impl Wrong<'_> {
         if !kinds.contains(&kind) {
             return self.say(&format!("a block of the type {kind:?} in {of}"));
         }
-        let known: &[&str] = match kind {
-            "text" => &["type", "text", "cache_control", "citations"],
-            "image" => &["type", "source", "cache_control"],
-            "document" => &[
-                "type",
-                "source",
-                "title",
-                "context",
-                "citations",
-                "cache_control",
-            ],
-            "thinking" => &["type", "thinking", "signature"],
-            "redacted_thinking" => &["type", "data"],
-            "tool_use" => &["type", "id", "name", "input", "cache_control"],
-            "tool_result" => &[
-                "type",
-                "tool_use_id",
-                "content",
-                "is_error",
-                "cache_control",
-            ],
-            // Anthropic's own tools are told back as they came.
-            _ => return,
-        };
-        self.members(block, known, kind);
         let text = |name: &str| block[name].as_str().unwrap_or_default();
         match kind {
             "text" if text("text").trim().is_empty() => self.say("a text is blank"),
@@ -197,15 +142,15 @@ impl Wrong<'_> {
             "redacted_thinking" if text("data").is_empty() => {
                 self.say("redacted thought without data");
             }
-            "image" => self.source(
-                &block["source"],
-                &["image/png", "image/jpeg", "image/gif", "image/webp"],
-            ),
-            "document" => self.source(&block["source"], &["application/pdf", "text/plain"]),
+            "image" | "document"
+                if block["source"]["type"] == "file" && !self.betas.contains("files-api") =>
+            {
+                self.say("a file without its beta");
+            }
             "tool_use" => {
                 self.id(text("id"));
-                if text("name").is_empty() || !block["input"].is_object() {
-                    self.say("a call without a name or arguments");
+                if text("name").is_empty() {
+                    self.say("a call without a name");
                 }
             }
             "tool_result" => {
@@ -216,36 +161,12 @@ impl Wrong<'_> {
             }
             _ => {}
         }
-        let cache = &block["cache_control"];
-        if !cache.is_null() && cache["type"] != "ephemeral" {
-            self.say("cache_control is not ephemeral");
-        }
     }
 
     fn id(&mut self, id: &str) {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if id.is_empty() || !id.chars().all(allowed) {
             self.say(&format!("the id {id:?} of a call"));
-        }
-    }
-
-    fn source(&mut self, source: &Value, kinds: &[&str]) {
-        match source["type"].as_str() {
-            Some("base64" | "text") => {
-                self.members(source, &["type", "media_type", "data"], "a source");
-                let kind = source["media_type"].as_str().unwrap_or_default();
-                if !kinds.contains(&kind) || !source["data"].is_string() {
-                    self.say(&format!("a source of the kind {kind:?}"));
-                }
-            }
-            Some("url") => self.members(source, &["type", "url"], "a source"),
-            Some("file") => {
-                self.members(source, &["type", "file_id"], "a source");
-                if !self.betas.contains("files-api") {
-                    self.say("a file without its beta");
-                }
-            }
-            kind => self.say(&format!("a source of the type {kind:?}")),
         }
     }
 
@@ -259,18 +180,6 @@ impl Wrong<'_> {
             if tool["type"].as_str().is_some_and(|kind| kind != "custom") {
                 continue;
             }
-            let known = [
-                "type",
-                "name",
-                "description",
-                "input_schema",
-                "strict",
-                "cache_control",
-            ];
-            self.members(tool, &known, "a tool");
-            if tool["input_schema"]["type"] != "object" {
-                self.say(&format!("the schema of the tool {name:?} is no object's"));
-            }
             if tool["strict"] == true {
                 self.closed(&tool["input_schema"]);
             }
@@ -279,20 +188,12 @@ impl Wrong<'_> {
         if choice.is_null() {
             return;
         }
-        self.members(
-            choice,
-            &["type", "name", "disable_parallel_tool_use"],
-            "tool_choice",
-        );
         if names.is_empty() {
             self.say("tool_choice without tools");
         }
         let wanted = choice["name"].as_str();
-        let is_there = wanted.is_some_and(|name| names.contains(name));
-        match choice["type"].as_str() {
-            Some("auto" | "any" | "none") if choice["name"].is_null() => {}
-            Some("tool") if is_there => {}
-            _ => self.say(&format!("the tool_choice {choice}")),
+        if wanted.is_some_and(|name| !names.contains(name)) {
+            self.say(&format!("the tool_choice {choice}"));
         }
     }
 
@@ -301,15 +202,13 @@ impl Wrong<'_> {
         match thinking["type"].as_str() {
             None if thinking.is_null() => return,
             Some("disabled") => return,
-            Some("adaptive") => self.members(thinking, &["type", "display"], "thinking"),
             Some("enabled") => {
-                self.members(thinking, &["type", "budget_tokens", "display"], "thinking");
                 let budget = thinking["budget_tokens"].as_u64().unwrap_or(0);
                 if budget < 1024 || budget >= body["max_tokens"].as_u64().unwrap_or(u64::MAX) {
                     self.say("thinking.budget_tokens is out of its bounds");
                 }
             }
-            _ => self.say("thinking of an unknown type"),
+            _ => {}
         }
         if matches!(body["tool_choice"]["type"].as_str(), Some("any" | "tool")) {
             self.say("thinking while a call is forced");
@@ -356,6 +255,7 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::types::ANTHROPIC_2023_06_01;
     use super::*;
     use serde_json::json;
 
@@ -365,7 +265,7 @@ mod tests {
         for (name, value) in more.as_object().unwrap() {
             request[name] = value.clone();
         }
-        body(&request, "", false)
+        body(&ANTHROPIC_2023_06_01, &request, "", false)
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(super) use check::body as check_body;
 use super::api::{Api, Asked};
 use super::check as common;
 use super::reply::Reply;
+use super::types::{ANTHROPIC, ANTHROPIC_2023_06_01};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -32,30 +33,23 @@ impl Api for Anthropic {
             let value: Option<&http::HeaderValue> = asked.headers.get(name);
             value.and_then(|value| value.to_str().ok())
         };
-        match header("anthropic-version") {
-            Some("2023-06-01") => {}
-            // Anthropic's guide to that version: these parameters are gone.
-            Some("2026-10-21") => {
-                for name in ["temperature", "top_p", "top_k"] {
-                    if body.get(name).is_some() {
-                        wrong.push(format!("{name}: Extra inputs are not permitted"));
-                    }
-                }
+        let types = match header("anthropic-version") {
+            Some("2023-06-01") => &ANTHROPIC_2023_06_01,
+            Some("2026-10-21") => &ANTHROPIC,
+            other => {
+                wrong.push(format!(
+                    "no version {other:?} in the header anthropic-version"
+                ));
+                &ANTHROPIC
             }
-            other => wrong.push(format!(
-                "no version {other:?} in the header anthropic-version"
-            )),
-        }
+        };
         if header("authorization").is_some() {
             wrong.push("the header authorization is not for this API".into());
         }
         let betas = header("anthropic-beta").unwrap_or_default();
         let counts = asked.path.ends_with("/count_tokens");
         if body.is_object() {
-            wrong.extend(check::body(&body, betas, counts));
-        }
-        if !body["model"].is_string() {
-            wrong.push("`model` is no text".into());
+            wrong.extend(check::body(types, &body, betas, counts));
         }
         (body, wrong)
     }

@@ -9,6 +9,7 @@ use super::anthropic;
 use super::api::{Api, Asked};
 use super::check as common;
 use super::reply::Reply;
+use super::types::ANTHROPIC_2023_06_01;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -41,12 +42,9 @@ impl Api for Bedrock {
             wrong.extend(signature::check(request));
         }
         match action {
-            "converse" | "converse-stream" => wrong.extend(check::body(&body)),
-            "count-tokens" => {
-                if !body["input"]["converse"]["messages"].is_array() {
-                    wrong.push("nothing to count".into());
-                }
-            }
+            "converse" => wrong.extend(check::body("Converse", &body)),
+            "converse-stream" => wrong.extend(check::body("ConverseStream", &body)),
+            "count-tokens" => wrong.extend(check::body("CountTokens", &body)),
             _ if body["anthropic_version"].is_string() => {
                 if body["anthropic_version"] != "bedrock-2023-05-31" {
                     wrong.push("anthropic_version is not bedrock-2023-05-31".into());
@@ -57,12 +55,21 @@ impl Api for Bedrock {
                         wrong.push(format!("{name}: Extra inputs are not permitted"));
                     }
                 }
+                let betas = body["anthropic_beta"].as_array();
+                let betas = betas.into_iter().flatten().filter_map(Value::as_str);
+                let betas = betas.collect::<Vec<_>>().join(",");
                 let mut own = body.clone();
                 if let Some(members) = own.as_object_mut() {
                     members.remove("anthropic_version");
                     members.remove("anthropic_beta");
+                    members.insert("model".into(), model.into());
                 }
-                wrong.extend(anthropic::check_body(&own, "", false));
+                wrong.extend(anthropic::check_body(
+                    &ANTHROPIC_2023_06_01,
+                    &own,
+                    &betas,
+                    false,
+                ));
             }
             _ => wrong.extend(check::embedding(model, &body)),
         }
