@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 #![expect(non_snake_case, reason = "the provider stands before the capability")]
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
-use support::scene::Scene;
+use support::scene::{MASTER_KEY, Scene};
 use support::upstream::reply::{Content, Ending, Reply};
-use support::{Answer, Upstream, gateway};
+use support::{Answer, Client, Upstream, gateway};
 
 const EVENTS: &str = "text/event-stream; charset=utf-8";
 
@@ -323,4 +325,128 @@ async fn openai__streams_images() {
     });
     let answer = scene.client.post("/v1/images/generations", &body).await;
     assert!(data(&answer).last().unwrap()["error"].is_object());
+}
+
+/// What all calls so far cost, in dollars.
+async fn spent(scene: &Scene) -> f64 {
+    let metrics = scene.client.get("/metrics").await.text();
+    let lines = metrics
+        .lines()
+        .filter(|line| line.starts_with("litellm_spend_metric"));
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+#[tokio::test]
+async fn tokens_of_images_are_paid_as_such() {
+    let scene = scene("").await;
+    let body = json!({"model": "draw", "prompt": "a hare"});
+    let answer = scene.client.post("/v1/images/generations", &body).await;
+    // 10 tokens of words at 5 dollars a million, 40 of images seen at 10, 50 of an image made at 40.
+    let cost = Some("0.00245");
+    assert_eq!(answer.header("x-litellm-response-cost"), cost);
+    let fields = [("model", "draw"), ("prompt", "a hat")];
+    let one = form(&fields, &[("image", "a.png")]);
+    let answer = scene.client.post_form("/v1/images/edits", one).await;
+    assert_eq!(answer.header("x-litellm-response-cost"), cost);
+    let before = spent(&scene).await;
+    let body = json!({"model": "draw", "prompt": "a hare", "stream": true, "partial_images": 1});
+    let answer = scene.client.post("/v1/images/generations", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let cost = spent(&scene).await - before;
+    assert!((cost - 0.00245).abs() < 1e-9, "{cost}");
+}
+
+/// A form with a recording of two and a half seconds.
+fn recorded(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut form = form(fields, &[]);
+    form.truncate(form.len() - b"--b--\r\n".len());
+    form.extend(
+        b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\
+        Content-Type: audio/wav\r\n\r\n",
+    );
+    // 8-bit samples, a thousand a second.
+    form.extend(b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    form.extend(b"\xE8\x03\0\0\xE8\x03\0\0\x01\0\x08\0data\0\0\0\0");
+    form.resize(form.len() + 2_500, 0);
+    form.extend(b"\r\n--b--\r\n");
+    form
+}
+
+#[tokio::test]
+async fn what_a_transcript_does_not_tell_its_recording_tells() {
+    let scene = scene("").await;
+    let form = recorded(&[("model", "hear"), ("response_format", "text")]);
+    let answer = scene.client.post_form("/v1/audio/transcriptions", form);
+    let answer = answer.await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("x-litellm-response-cost"), Some("0.00025"));
+}
+
+/// Twelve requests at once under a budget for the whole proxy that covers some of them in the worst
+/// case: so many reach the provider, and no more, before the first is answered.
+async fn at_once(budget: &str, covered: usize, send: impl AsyncFn(Client) -> Answer) {
+    let scene = scene(&format!("litellm_settings: {{max_budget: {budget}}}\n")).await;
+    for model in ["gpt-image-1", "tts-1", "whisper-1"] {
+        scene.upstream.on_model(
+            model,
+            Reply {
+                hold_head: true,
+                ..Reply::default()
+            },
+        );
+    }
+    let client = || scene.gateway.client().key(MASTER_KEY);
+    let mut asked: FuturesUnordered<_> = (0..12).map(|_| send(client())).collect();
+    // The provider has answered nobody yet, so whoever has an answer was refused.
+    for _ in covered..12 {
+        let refused = asked.next().await.unwrap();
+        assert_eq!(refused.status, 429, "{}", refused.text());
+        assert_eq!(refused.json()["error"]["type"], "budget_exceeded");
+    }
+    let seen = |seen: &[_]| seen.len() == covered;
+    scene.upstream.until("what the budget covers", seen).await;
+    scene.upstream.release();
+    while let Some(answer) = asked.next().await {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(scene.upstream.seen().len(), covered);
+}
+
+#[tokio::test]
+async fn images_at_once_do_not_overspend() {
+    // At most 272 tokens of image and a few of words, 0.011 dollars each.
+    let body = json!({"model": "draw", "prompt": "a hare", "quality": "low", "size": "1024x1024"});
+    at_once("0.05", 4, async |client| {
+        client.post("/v1/images/generations", &body).await
+    })
+    .await;
+    // Two images that are seen, at 8,192 tokens each, and one of the dearest made: 0.41 dollars.
+    let fields = [("model", "draw"), ("prompt", "a hat")];
+    let one = form(&fields, &[("image", "a.png"), ("mask", "m.png")]);
+    at_once("1.0", 2, async |client| {
+        client.post_form("/v1/images/edits", one.clone()).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn speech_at_once_does_not_overspend() {
+    let body = json!({"model": "say", "input": "a".repeat(100), "voice": "alloy"});
+    at_once("0.005", 3, async |client| {
+        client.post("/v1/audio/speech", &body).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn recordings_at_once_do_not_overspend() {
+    // A quarter of a thousandth of a dollar each.
+    let one = recorded(&[("model", "hear")]);
+    at_once("0.0008", 3, async |client| {
+        let answer = client.post_form("/v1/audio/transcriptions", one.clone());
+        answer.await
+    })
+    .await;
 }

@@ -128,6 +128,8 @@ impl Price {
         reasoning: None,
         audio_input: None,
         audio_output: None,
+        image_input: None,
+        image_output: None,
         image: None,
         second: None,
         character: None,

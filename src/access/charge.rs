@@ -17,6 +17,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Request;
 use pointsman_layers::budget::{
     Budget, Charge, Charges, MOST, MemoryLedger, OverBudget, Usd, Window,
@@ -26,8 +27,10 @@ use pointsman_routes::table::{self, Target};
 use pointsman_routes::usd;
 use smallvec::SmallVec;
 
+use super::media::Media;
 use super::{Access, Customer};
 use crate::account::Time;
+use crate::call::controls::merge;
 use crate::call::length::Length;
 use crate::call::means::{Purse, picos};
 use crate::call::{Call, Controls, Field, Hop, Principal, Route, Tab};
@@ -68,7 +71,8 @@ struct Worst {
     /// Tokens of each choice of the answer, at most.
     output: u64,
     choices: u64,
-    images: u64,
+    /// What it takes that is no text, instead of all that.
+    media: Option<Media>,
     /// Whether the caller or the model bounds the answer.
     bounded: bool,
     ceiling: Ceiling,
@@ -81,10 +85,12 @@ impl Worst {
             prompt: call.body.len() as u64,
             output: own.output_tokens.unwrap_or(UNKNOWN_OUTPUT),
             choices: 1,
-            images: 0,
+            media: None,
             bounded: true,
             ceiling: own,
         };
+        let mut bodies = SmallVec::<[Bytes; 2]>::new();
+        bodies.push(call.body.clone());
         let mut asked = Length::asked(call.route, &call.body, &call.peek);
         if let Some(controls) = call.controls.as_deref() {
             for hop in hops(controls) {
@@ -92,6 +98,7 @@ impl Worst {
                 if let Some(changes) = &hop.changes {
                     worst.prompt = worst.prompt.max((call.body.len() + changes.len()) as u64);
                     asked.widen(changes);
+                    bodies.extend(merge(&call.body, changes));
                 }
             }
             worst.output = worst.ceiling.output_tokens.unwrap_or(UNKNOWN_OUTPUT);
@@ -104,9 +111,10 @@ impl Worst {
         }
         worst.bounded = asked.most.or(worst.ceiling.output_tokens).is_some();
         worst.choices = asked.choices;
-        if call.route == Route::Images {
-            worst.images = asked.choices;
-        }
+        let media = bodies
+            .iter()
+            .filter_map(|body| Media::of(call, body, &worst.ceiling));
+        worst.media = media.reduce(Media::or);
         if goes_on(call) {
             worst.prompt = worst.prompt.saturating_add(KEPT_PROMPT);
         }
@@ -119,13 +127,15 @@ impl Worst {
     }
 
     fn cost(&self) -> Usd {
+        if let Some(media) = self.media {
+            return picos(media.worst);
+        }
         let input = self.ceiling.input.times(self.prompt);
         let output = self
             .ceiling
             .output
             .times(self.output.saturating_mul(self.choices));
-        let images = self.ceiling.image.times(self.images);
-        picos(input.plus(output).plus(images))
+        picos(input.plus(output))
     }
 
     /// The tokens of each choice that are paid by `money` after the prompt is.
@@ -252,6 +262,11 @@ fn reserve(call: &Call, ledger: &MemoryLedger, budgets: &[Budget]) -> Usd {
         }
         return cost;
     }
+    if let Some(media) = worst.media {
+        // Such answers cannot be cut. What pays the likely pays it alone.
+        let pays = !media.bounded || picos(media.likely) <= room;
+        return if pays && room > Usd::ZERO { room } else { cost };
+    }
     let affordable = worst.affordable(room, counted(call, worst.prompt));
     if !worst.bounded && room > Usd::ZERO {
         let output = affordable.unwrap_or(0).max(LAST_OUTPUT);
@@ -262,7 +277,6 @@ fn reserve(call: &Call, ledger: &MemoryLedger, budgets: &[Budget]) -> Usd {
         // It cannot pay; what would be needed is told.
         None => cost,
         // No prompt is counted nearer than by its bytes where there is more to pay than it.
-        Some(_) if worst.images > 0 => cost,
         Some(_) if worst.output == 0 => room,
         Some(output) if output < LEAST_OUTPUT => cost,
         Some(output) => {

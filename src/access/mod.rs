@@ -21,6 +21,7 @@ mod demand;
 mod failed;
 pub mod jwt;
 mod keys;
+mod media;
 pub mod pass;
 mod standing;
 #[cfg(test)]

@@ -300,7 +300,7 @@ fn wrong(name: &'static str, wanted: &str) -> Failure {
 }
 
 /// A body with other members: those of `changes` in place of its own of the same name.
-pub(super) fn merge(body: &[u8], changes: &[u8]) -> Option<Bytes> {
+pub(crate) fn merge(body: &[u8], changes: &[u8]) -> Option<Bytes> {
     let mut names = Vec::new();
     let mut out = Vec::with_capacity(body.len() + changes.len() + 1);
     out.push(b'{');

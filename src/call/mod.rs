@@ -298,6 +298,10 @@ pub struct Usage {
     pub audio_input: u64,
     /// Answer tokens that were spoken.
     pub audio_output: u64,
+    /// Prompt tokens that were seen in images.
+    pub image_input: u64,
+    /// Answer tokens of images.
+    pub image_output: u64,
     /// Searches of the web that the provider made.
     pub searches: u64,
     /// Queries, of providers that sell rankings by those.
@@ -323,6 +327,8 @@ impl Usage {
             reasoning: self.reasoning.saturating_add(other.reasoning),
             audio_input: self.audio_input.saturating_add(other.audio_input),
             audio_output: self.audio_output.saturating_add(other.audio_output),
+            image_input: self.image_input.saturating_add(other.image_input),
+            image_output: self.image_output.saturating_add(other.image_output),
             searches: self.searches.saturating_add(other.searches),
             queries: self.queries.saturating_add(other.queries),
             images: self.images.saturating_add(other.images),
@@ -346,6 +352,8 @@ impl From<crate::wire::openai::Usage> for Usage {
             reasoning: usage.reasoning_tokens,
             audio_input: usage.prompt_audio_tokens,
             audio_output: usage.completion_audio_tokens,
+            image_input: usage.prompt_image_tokens,
+            image_output: usage.completion_image_tokens,
             audio_millis: usage.audio_millis,
             ..Self::default()
         }

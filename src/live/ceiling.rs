@@ -12,6 +12,14 @@ pub struct Ceiling {
     pub output: Usd,
     /// An image that is made.
     pub image: Usd,
+    /// A second of sound.
+    pub second: Usd,
+    /// A character that is said.
+    pub character: Usd,
+    /// A query.
+    pub query: Usd,
+    /// Whether it is published how many tokens each image of theirs has.
+    pub published_images: bool,
     /// The longest answer; `None` if one of them has none that is known.
     pub output_tokens: Option<u64>,
     /// The longest prompt; `None` if one of them has none that is known.
@@ -24,6 +32,10 @@ impl Ceiling {
         input: Usd::ZERO,
         output: Usd::ZERO,
         image: Usd::ZERO,
+        second: Usd::ZERO,
+        character: Usd::ZERO,
+        query: Usd::ZERO,
+        published_images: true,
         output_tokens: Some(0),
         window: Some(0),
     };
@@ -36,13 +48,24 @@ impl Ceiling {
             input: self.input.max(other.input),
             output: self.output.max(other.output),
             image: self.image.max(other.image),
+            second: self.second.max(other.second),
+            character: self.character.max(other.character),
+            query: self.query.max(other.query),
+            published_images: self.published_images && other.published_images,
             output_tokens: larger(self.output_tokens, other.output_tokens),
             window: larger(self.window, other.window),
         }
     }
 
     fn of(deployment: &Deployment) -> Self {
-        Self::of_model(&deployment.price, &deployment.facts)
+        let names = [Some(&deployment.model), deployment.catalog_name.as_ref()];
+        Self {
+            published_images: names.into_iter().flatten().any(|name| {
+                let bare = name.rsplit('/').next().unwrap_or_default();
+                bare.starts_with("gpt-image-1")
+            }),
+            ..Self::of_model(&deployment.price, &deployment.facts)
+        }
     }
 
     /// That of a model at these prices.
@@ -56,15 +79,21 @@ impl Ceiling {
                 price.cache_read,
                 price.cache_write,
                 price.audio_input,
+                price.image_input,
                 long.and_then(|long| long.input),
             ]),
             output: dearest(&[
                 price.output,
                 price.reasoning,
                 price.audio_output,
+                price.image_output,
                 long.and_then(|long| long.output),
             ]),
             image: price.image.unwrap_or_default(),
+            second: price.second.unwrap_or_default(),
+            character: price.character.unwrap_or_default(),
+            query: price.query.unwrap_or_default(),
+            published_images: false,
             output_tokens: facts.max_output_tokens,
             window: facts.max_input_tokens,
         }

@@ -30,7 +30,8 @@ pub fn price(usage: &Usage, price: &Price) -> Cost {
         output = long.output.or(output);
     }
     let input = input.unwrap_or_default();
-    let output = output.unwrap_or_default();
+    // Models that make nothing but images have no price of a token of text.
+    let output = output.or(price.image_output).unwrap_or_default();
     let each = |units: u64, price: Option<Usd>| price.unwrap_or_default().times(units);
     let heard = each(usage.audio_millis, price.second).per_thousand();
     let counted = each(usage.queries, price.query)
@@ -44,6 +45,7 @@ pub fn price(usage: &Usage, price: &Price) -> Cost {
                 (usage.cache_read, price.cache_read),
                 (usage.cache_write, price.cache_write),
                 (usage.audio_input, price.audio_input),
+                (usage.image_input, price.image_input),
             ],
         )),
         output: each(usage.images, price.image).plus(sum(
@@ -52,6 +54,7 @@ pub fn price(usage: &Usage, price: &Price) -> Cost {
             &[
                 (usage.reasoning, price.reasoning),
                 (usage.audio_output, price.audio_output),
+                (usage.image_output, price.image_output),
             ],
         )),
     }
@@ -148,6 +151,41 @@ mod tests {
             ..Usage::default()
         };
         assert_eq!(of(spoken), Usd(180_000_000));
+    }
+
+    #[test]
+    fn tokens_of_images_have_their_own_price() {
+        let prices = Price {
+            input: Some(Usd(5)),
+            image_input: Some(Usd(10)),
+            image_output: Some(Usd(40)),
+            ..Price::default()
+        };
+        let usage = Usage {
+            prompt: 50,
+            image_input: 40,
+            completion: 7,
+            ..Usage::default()
+        };
+        // What is made is images, whether the provider says so or not.
+        for image_output in [0, 7] {
+            let usage = Usage {
+                image_output,
+                ..usage
+            };
+            let cost = price(&usage, &prices);
+            assert_eq!(cost.input, Usd(10 * 5 + 40 * 10));
+            assert_eq!(cost.output, Usd(7 * 40));
+        }
+        let with_words = Price {
+            output: Some(Usd(3)),
+            ..prices
+        };
+        let usage = Usage {
+            image_output: 5,
+            ..usage
+        };
+        assert_eq!(price(&usage, &with_words).output, Usd(2 * 3 + 5 * 40));
     }
 
     #[test]

@@ -100,6 +100,8 @@ const USAGE: Usage = Usage {
     reasoning: 0,
     audio_input: 0,
     audio_output: 0,
+    image_input: 0,
+    image_output: 0,
     searches: 0,
     queries: 0,
     images: 0,

@@ -214,7 +214,7 @@ async fn answer(
         if is_html(&head.headers) || is_kind(&head.headers, "application/json") {
             return Err(told_instead(attempt, way, body, "It is no audio.").await);
         }
-        let passage = Passage::bytes(openai::audio::spoken(call));
+        let passage = Passage::speech(call);
         let mut relay = Relay::new(body, Arc::clone(call), attempt.deployment, passage);
         relay.first_event().await?;
         AnswerBody::Stream(relay)
@@ -294,13 +294,13 @@ fn whole<S>(
         match way {
             Way::Same if openai::audio::is_plain(call) => {
                 let usage = openai::audio::heard(&bytes);
-                Ok((bytes, usage))
+                Ok((bytes, usage.or_else(|| openai::audio::recorded(call))))
             }
             Way::Same => {
                 let read =
                     openai::response::whole(call.name(), bytes, openai::response::read_usage);
                 read.map(|(bytes, usage)| {
-                    let usage = usage.or_else(|| openai::response::units(call.route, &bytes));
+                    let usage = openai::response::taken(call, usage, &bytes);
                     (bytes, usage)
                 })
             }

@@ -8,6 +8,7 @@ use pointsman_routes::table::DeploymentId;
 
 use super::anthropic::same::Restamp;
 use super::gemini;
+use super::openai::audio::Speech;
 use super::openai::responses;
 use super::openai::stream::Rewriter;
 use super::protocol::{Broken, Decoder};
@@ -46,7 +47,7 @@ pub enum Passage {
     /// From one dialect to another, through the one form.
     Other(Box<Translation>),
     /// Bytes that are no text, such as audio. Nothing can be told in them.
-    Bytes(Progress),
+    Bytes(Progress, Box<Speech>),
 }
 
 /// A stream on its way from one dialect to another.
@@ -107,23 +108,23 @@ impl Passage {
         Self::Other(Box::new(Translation::new(decoder, encoder, Some(goes_on))))
     }
 
-    /// Bytes of which it is known beforehand what they take.
-    pub fn bytes(usage: Usage) -> Self {
-        Self::Bytes(Progress {
-            usage: Some(usage),
-            ..Progress::default()
-        })
+    /// The bytes of speech.
+    pub fn speech(call: &Call) -> Self {
+        Self::Bytes(Progress::default(), Box::new(Speech::of(call)))
     }
 
     /// Whether an error can be told in it.
     pub fn tells_errors(&self) -> bool {
-        !matches!(self, Self::Bytes(_))
+        !matches!(self, Self::Bytes(..))
     }
 
     /// What there was so far.
     pub fn progress(&self) -> Progress {
         match self {
-            Self::Bytes(progress) => *progress,
+            Self::Bytes(progress, speech) => Progress {
+                usage: Some(speech.usage()),
+                ..*progress
+            },
             Self::Same(rewriter) => rewriter.progress(),
             Self::Messages(restamp) => restamp.progress(),
             Self::Contents(restamp) => restamp.progress(),
@@ -140,7 +141,7 @@ impl Passage {
             Self::Other(translation) => &translation.said,
             Self::Contents(restamp) => restamp.said(),
             Self::Responses(restamp) => restamp.said(),
-            Self::Bytes(_) => {
+            Self::Bytes(..) => {
                 static UNHEARD: Said = Said::unheard();
                 &UNHEARD
             }
@@ -158,7 +159,7 @@ impl Passage {
             Self::Same(rewriter) => rewriter.shown(),
             Self::Messages(restamp) => restamp.shown()?,
             Self::Other(translation) => translation.encoder.shown()?,
-            Self::Contents(_) | Self::Responses(_) | Self::Bytes(_) => return None,
+            Self::Contents(_) | Self::Responses(_) | Self::Bytes(..) => return None,
         };
         Some(Shown {
             words: words.to_owned(),
@@ -171,7 +172,8 @@ impl Passage {
     /// error, what came before it in the chunk is in `out`.
     pub fn push(&mut self, chunk: Bytes, out: &mut BytesMut) -> Result<Option<Bytes>, Broken> {
         match self {
-            Self::Bytes(progress) => {
+            Self::Bytes(progress, speech) => {
+                speech.push(&chunk);
                 progress.started |= !chunk.is_empty();
                 Ok((!chunk.is_empty()).then_some(chunk))
             }
@@ -206,7 +208,7 @@ impl Passage {
             }
             Self::Messages(restamp) => restamp.finish(out)?,
             Self::Contents(restamp) => restamp.finish(out)?,
-            Self::Bytes(progress) => progress.done = true,
+            Self::Bytes(progress, _) => progress.done = true,
             Self::Responses(restamp) => restamp.finish(out)?,
             Self::Other(translation) => {
                 let finished = translation.decoder.finish(&mut translation.events);
@@ -233,7 +235,7 @@ impl Passage {
             }
             Self::Other(translation) => translation.encoder.fail(failure, out),
             // There are no words in audio; see [`tells_errors`](Self::tells_errors).
-            Self::Bytes(_) => {}
+            Self::Bytes(..) => {}
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod json;
 pub mod limits;
 pub mod lines;
 pub mod openai;
+pub mod recording;
 pub mod route;
 pub mod splice;
 pub mod sse;

@@ -21,6 +21,10 @@ pub struct Usage {
     pub reasoning_tokens: u64,
     /// Of the answer: spoken.
     pub completion_audio_tokens: u64,
+    /// Of the prompt: seen in images.
+    pub prompt_image_tokens: u64,
+    /// Of the answer: images.
+    pub completion_image_tokens: u64,
     /// Milliseconds of audio that were heard, of models that count those and no tokens.
     pub audio_millis: u64,
 }
@@ -40,6 +44,7 @@ impl Usage {
                     details(value, |name, count| match name {
                         b"cached_tokens" => usage.cached_tokens = count,
                         b"audio_tokens" => usage.prompt_audio_tokens = count,
+                        b"image_tokens" => usage.prompt_image_tokens = count,
                         _ => {}
                     });
                 }
@@ -49,6 +54,7 @@ impl Usage {
                     details(value, |name, count| match name {
                         b"reasoning_tokens" => usage.reasoning_tokens = count,
                         b"audio_tokens" => usage.completion_audio_tokens = count,
+                        b"image_tokens" => usage.completion_image_tokens = count,
                         _ => {}
                     });
                 }

@@ -191,6 +191,14 @@ impl Route {
         )
     }
 
+    /// Whether images are made.
+    pub const fn draws(self) -> bool {
+        matches!(
+            self,
+            Self::Images | Self::ImageEdits | Self::ImageVariations
+        )
+    }
+
     /// The file that a request must bring; such requests are forms.
     pub const fn file(self) -> Option<&'static str> {
         match self {

@@ -3,8 +3,8 @@
 //! The columns: name, provider, mode, longest prompt, longest answer, capabilities; dollars per
 //! million tokens of input, output, cache read, cache write; the prompt length above which the
 //! next two, input and output, hold instead; reasoning, audio in, audio out; dollars per image,
-//! second, character, query; vector length; day of withdrawal. Empty columns at the end are left
-//! out.
+//! second, character, query; vector length; day of withdrawal; dollars per million tokens of images
+//! seen and made. Empty columns at the end are left out.
 
 use crate::table::{Capabilities, Facts, LongPrice, Mode, Price, Provider};
 use crate::usd::Usd;
@@ -303,6 +303,9 @@ fn read(line: &'static str) -> Model {
         input: long_input,
         output: long_output,
     });
+    let embedding_dimensions = next().parse().ok();
+    let withdrawn = Some(next()).filter(|day| !day.is_empty());
+    let [image_input, image_output] = [next(), next()].map(Usd::per_million);
     Model {
         name,
         provider: seller(line),
@@ -315,16 +318,18 @@ fn read(line: &'static str) -> Model {
             reasoning,
             audio_input,
             audio_output,
+            image_input,
+            image_output,
             image,
             second,
             character,
             query,
         },
         facts: Facts {
-            embedding_dimensions: next().parse().ok(),
+            embedding_dimensions,
             ..facts
         },
-        withdrawn: Some(next()).filter(|day| !day.is_empty()),
+        withdrawn,
     }
 }
 
@@ -471,6 +476,10 @@ mod tests {
                 .capabilities
                 .has(Capabilities::VISION.with(Capabilities::TOOLS))
         );
+        let pictures = find("gpt-image-1.5", "openai").unwrap();
+        assert_eq!(pictures.price.image_input, Usd::per_million("8"));
+        assert_eq!(pictures.price.image_output, Usd::per_million("32"));
+        assert_eq!(pictures.withdrawn, Some("2026-12-01"));
         let vectors = find("text-embedding-3-small", "openai").unwrap();
         assert_eq!(vectors.facts.embedding_dimensions, Some(1536));
         assert_eq!(

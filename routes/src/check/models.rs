@@ -92,6 +92,8 @@ fn prices(price: &mut Price, map: &Node, reader: &mut Reader<'_>) -> bool {
     set(&["output_cost_per_reasoning_token"], &mut price.reasoning);
     set(&["input_cost_per_audio_token"], &mut price.audio_input);
     set(&["output_cost_per_audio_token"], &mut price.audio_output);
+    set(&["input_cost_per_image_token"], &mut price.image_input);
+    set(&["output_cost_per_image_token"], &mut price.image_output);
     set(
         &[
             "input_cost_per_second",

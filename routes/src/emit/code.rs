@@ -123,8 +123,8 @@ structs_with_a_default! {
     }
     Limits::NONE { rpm, tpm, max_parallel_requests }
     Price::UNKNOWN {
-        input, output, cache_read, cache_write, long, reasoning, audio_input, audio_output, image,
-        second, character, query,
+        input, output, cache_read, cache_write, long, reasoning, audio_input, audio_output,
+        image_input, image_output, image, second, character, query,
     }
     Facts::UNKNOWN {
         mode, max_input_tokens, max_output_tokens, embedding_dimensions, capabilities, known,

@@ -272,6 +272,8 @@ pub(super) const PRICES: &[&str] = &[
     "output_cost_per_reasoning_token",
     "input_cost_per_audio_token",
     "output_cost_per_audio_token",
+    "input_cost_per_image_token",
+    "output_cost_per_image_token",
     "input_cost_per_second",
     "output_cost_per_second",
     "cost_per_second",

@@ -23,6 +23,10 @@ pub struct Price {
     pub audio_input: Option<Usd>,
     /// One token of audio spoken.
     pub audio_output: Option<Usd>,
+    /// One token of an image seen.
+    pub image_input: Option<Usd>,
+    /// One token of an image made.
+    pub image_output: Option<Usd>,
     /// One image.
     pub image: Option<Usd>,
     /// One second of audio or of machine time.

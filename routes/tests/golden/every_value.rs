@@ -193,6 +193,8 @@ fn deployment() -> Deployment {
             reasoning: Some(Usd(4)),
             audio_input: Some(Usd(5)),
             audio_output: Some(Usd(6)),
+            image_input: Some(Usd(11)),
+            image_output: Some(Usd(12)),
             image: Some(Usd(7)),
             second: Some(Usd(8)),
             character: Some(Usd(9)),

@@ -204,15 +204,16 @@ pub(super) fn reason(finish: &Finish) -> String {
 
 /// Thought is told apart from what is said.
 pub(super) fn usage(usage: &Usage) -> UsageMetadata {
-    let by_kind = |audio: u64, all: u64| {
-        let kinds = [("TEXT", all.saturating_sub(audio)), ("AUDIO", audio)];
+    let by_kind = |audio: u64, image: u64, all: u64| {
+        let text = all.saturating_sub(audio).saturating_sub(image);
+        let kinds = [("TEXT", text), ("AUDIO", audio), ("IMAGE", image)];
         let one = |(modality, token_count): (&str, u64)| ModalityCount {
             modality: modality.to_owned(),
             token_count,
         };
         let told = kinds
             .into_iter()
-            .filter(|(_, count)| audio > 0 && *count > 0);
+            .filter(|(_, count)| audio + image > 0 && *count > 0);
         told.map(one).collect()
     };
     let said = usage.completion.saturating_sub(usage.reasoning);
@@ -222,8 +223,8 @@ pub(super) fn usage(usage: &Usage) -> UsageMetadata {
         candidates_token_count: said,
         thoughts_token_count: usage.reasoning,
         total_token_count: usage.total(),
-        prompt_tokens_details: by_kind(usage.audio_input, usage.prompt),
-        candidates_tokens_details: by_kind(usage.audio_output, said),
+        prompt_tokens_details: by_kind(usage.audio_input, usage.image_input, usage.prompt),
+        candidates_tokens_details: by_kind(usage.audio_output, usage.image_output, said),
         ..UsageMetadata::default()
     }
 }

@@ -213,8 +213,10 @@ pub(crate) fn usage_value(usage: &Usage) -> Value {
     };
     completion.insert("reasoning_tokens".to_owned(), usage.reasoning.into());
     put(&mut completion, "audio_tokens", usage.audio_output);
+    put(&mut completion, "image_tokens", usage.image_output);
     prompt.insert("cached_tokens".to_owned(), usage.cache_read.into());
     put(&mut prompt, "audio_tokens", usage.audio_input);
+    put(&mut prompt, "image_tokens", usage.image_input);
     put(&mut prompt, "cache_creation_tokens", usage.cache_write);
     let mut written = json!({
         "completion_tokens": usage.completion,

@@ -218,6 +218,8 @@ const USAGE: Usage = Usage {
     reasoning: 2,
     audio_input: 0,
     audio_output: 0,
+    image_input: 0,
+    image_output: 0,
     searches: 0,
     queries: 0,
     audio_millis: 0,

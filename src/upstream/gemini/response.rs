@@ -301,6 +301,8 @@ pub(super) fn usage(response: &Response) -> Option<Usage> {
         reasoning: said.thoughts_token_count.min(completion),
         audio_input: of(&said.prompt_tokens_details, "AUDIO"),
         audio_output: of(&said.candidates_tokens_details, "AUDIO"),
+        image_input: of(&said.prompt_tokens_details, "IMAGE"),
+        image_output: of(&said.candidates_tokens_details, "IMAGE"),
         searches,
         ..Usage::default()
     })

@@ -5,7 +5,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::call::{Route, Usage};
+use super::audio;
+use crate::call::{Call, Route, Usage};
 use crate::upstream::protocol::{Broken, Refusal, Told};
 use crate::wire::json::{self, Member};
 use crate::wire::openai;
@@ -42,8 +43,36 @@ pub fn whole(
     Ok((changed.into(), usage))
 }
 
+/// What an answer took in all, of which it says `told`.
+pub fn taken(call: &Call, told: Option<Usage>, bytes: &[u8]) -> Option<Usage> {
+    let told = told.filter(|told| *told != Usage::default());
+    match told {
+        Some(told) if call.route.draws() => Some(drawn(told)),
+        Some(told) => Some(told),
+        None => {
+            let units = units(call.route, bytes)?;
+            let hears = matches!(call.route, Route::Transcriptions | Route::Translations);
+            if hears && units.audio_millis == 0 {
+                return audio::recorded(call);
+            }
+            Some(units)
+        }
+    }
+}
+
+/// What images took: all that was made is images, if the answer does not part it.
+pub(super) fn drawn(told: Usage) -> Usage {
+    Usage {
+        image_output: match told.image_output {
+            0 => told.completion,
+            own => own,
+        },
+        ..told
+    }
+}
+
 /// What an answer without tokens took, in the units that such answers are sold by.
-pub fn units(route: Route, bytes: &[u8]) -> Option<Usage> {
+fn units(route: Route, bytes: &[u8]) -> Option<Usage> {
     let mut usage = Usage::default();
     match route {
         Route::Rerank => usage.queries = 1,

@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::response::{Found, asked_literal, read_usage, told_as_success};
+use super::response::{Found, asked_literal, drawn, read_usage, told_as_success};
 use super::said;
-use crate::call::{Said, Shown};
+use crate::call::{Said, Shown, Usage};
 use crate::upstream::passage::Progress;
 use crate::upstream::protocol::Broken;
 use crate::wire::json;
@@ -141,12 +141,17 @@ impl Rewriter {
             said::begin(&data, &mut self.shown);
         }
         self.progress.finished |= said::note(choices, &mut self.said, &mut self.shown);
+        let mut usage = found.usage.and_then(|usage| read_usage(usage.value(&data)));
         if let Some(kind) = found.kind {
             let kind = kind.value(&data);
             self.named = true;
-            self.progress.finished |= kind.ends_with(b".done\"") || kind.ends_with(b".completed\"");
+            let ends = kind.ends_with(b".done\"") || kind.ends_with(b".completed\"");
+            self.progress.finished |= ends;
+            if ends && kind.starts_with(b"\"image_") {
+                usage = Some(self.draw(usage));
+            }
         }
-        if let Some(usage) = found.usage.and_then(|usage| read_usage(usage.value(&data))) {
+        if let Some(usage) = usage {
             self.progress.usage = Some(usage);
             self.progress.counted = true;
             if self.strips_usage && is_empty_list(choices) {
@@ -169,6 +174,20 @@ impl Rewriter {
             );
         }
         Ok(Verdict::Data(joined))
+    }
+
+    /// What there was with one image more. Each says what it took by itself; of one that does not, it
+    /// counts that it is there.
+    fn draw(&self, told: Option<Usage>) -> Usage {
+        let before = self.progress.usage.unwrap_or_default();
+        let image = match told.filter(|told| told.total() > 0) {
+            Some(told) => drawn(told),
+            None => Usage {
+                images: 1,
+                ..Usage::default()
+            },
+        };
+        before.and(&image)
     }
 
     fn apply(&self, event: &Event, verdict: Verdict, out: &mut BytesMut) {
