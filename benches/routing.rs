@@ -12,7 +12,7 @@ use divan::{AllocProfiler, Bencher, black_box};
 use pointsman::call::{Route, Usage, peek};
 use pointsman::live::Live;
 use pointsman::routing::asked::Shape;
-use pointsman::routing::board::Board;
+use pointsman::routing::board::{Board, Reach};
 use pointsman::routing::class::Class;
 use pointsman::routing::decide::{Sheet, decide};
 use pointsman::routing::facts::Facts;
@@ -71,7 +71,7 @@ fn board(strategy: &str, count: u32) -> Board {
         .expect("a good config")
         .routes;
     let registry = Registry::default();
-    let board = Board::new(&routes, 1, &|_| true, &registry, None);
+    let board = Board::new(&routes, 1, &|_| Reach::ALL, &registry, None);
     for at in 0..u16::try_from(count).expect("a few") {
         let stats = board.stats(DeploymentId(at));
         for sample in 0..10 {

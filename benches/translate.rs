@@ -100,6 +100,7 @@ fn call(model: &str) -> Call {
         wants_usage: true,
         as_list: false,
         resumed: None,
+        kept: None,
         timeout: None,
         stream_timeout: None,
         controls: None,

@@ -21,12 +21,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::door::Door;
 pub use self::rooms::Gateway;
-use self::rooms::{Answers, Doors, dialect_of};
+use self::rooms::{Answers, Doors, KeptAnswers, dialect_of};
 use crate::access::jwt::{self, TokenLayer};
 use crate::access::{self, Customer, NotFound};
 use crate::admin::api;
 use crate::call::{Call, Dialect, Principal};
 use crate::error::{Denial, Failure};
+use crate::ingress::background::Background;
 use crate::ingress::body::Body;
 use crate::ingress::cors::BrowserLayer;
 use crate::ingress::front::FrontDoor;
@@ -35,6 +36,7 @@ use crate::ingress::{answer, gemini};
 use crate::reliable::Reliable;
 use crate::routing::Routing;
 use crate::spend::report::Reporter;
+use crate::upstream::openai::responses::kept::Keeper;
 
 impl Gateway {
     /// The gateway as one service, for any hyper or axum server.
@@ -57,14 +59,23 @@ impl Gateway {
         let keys = self.access.keys();
         let shapes = self.key_headers();
         let gate = self.gate();
-        let (answers, reporter) = self.answers();
+        let (answers, kept, reporter, background) = self.answers();
         let front_door = FrontDoor::new(
             self.live.clone(),
             answers,
             reporter.clone(),
             self.access.clone(),
             reason_of,
-        );
+        )
+        .waiting(background.clone());
+        let kept_door = FrontDoor::new(
+            self.live.clone(),
+            kept,
+            reporter.clone(),
+            self.access.clone(),
+            reason_of,
+        )
+        .waiting(background);
         ServiceBuilder::new()
             // A browser learns what became of a request from any page that may ask, errors included.
             .layer(BrowserLayer::new(self.live.clone()))
@@ -83,7 +94,7 @@ impl Gateway {
                     .well_formed(is_key)
                     .access(gate),
             )
-            .service(Doors::new(self, front_door, reporter))
+            .service(Doors::new(self, front_door, kept_door, reporter))
     }
 
     fn key_headers(&self) -> HeaderShapes {
@@ -129,8 +140,9 @@ impl Gateway {
         }
     }
 
-    /// What answers a request that has been read, and who is told of each call's end.
-    fn answers(&self) -> (Answers, Reporter) {
+    /// What answers a request that has been read, and one about a response that is kept; who is told of
+    /// each call's end, and who waits for those that are made in the background.
+    fn answers(&self) -> (Answers, KeptAnswers, Reporter, Background) {
         let router = self.checks.router().clone();
         // Each attempt is a decision of its own, so routing stands around the upstream.
         let attempts = Routing::new(router.clone(), self.upstream.clone());
@@ -146,6 +158,13 @@ impl Gateway {
             }
         });
         let access = &self.access;
+        let keeper = Keeper::new(self.upstream.client().clone());
+        let background = Background::new(self.live.clone(), keeper.clone(), reporter.clone());
+        if let Some(ledger) = reporter.ledger()
+            && tokio::runtime::Handle::try_current().is_ok()
+        {
+            background.take_over(ledger.clone(), access.clone());
+        }
         // What stands here sees a request that has been read, and its response.
         let answers = ServiceBuilder::new()
             // Rates first: they cost nothing to look at, and a request that they refuse has reserved
@@ -153,8 +172,13 @@ impl Gateway {
             .layer(TokenBucketLayer::new(access.buckets(), access.clone()))
             // Money is reserved before anybody is asked, and settled when the answer's body ends.
             .layer(BudgetLayer::new(access.ledger(), access.clone()))
-            .service(Responder::new(calls, reporter.clone()));
-        (answers, reporter)
+            .service(Responder::new(calls, reporter.clone()).waiting(background.clone()));
+        // To look up is free, and nobody else can be asked for what one keeps.
+        let kept = ServiceBuilder::new()
+            .layer(TokenBucketLayer::new(access.buckets(), access.clone()))
+            .layer(BudgetLayer::new(access.ledger(), access.clone()))
+            .service(Responder::new(keeper, reporter.clone()).waiting(background.clone()));
+        (answers, kept, reporter, background)
     }
 }
 

@@ -535,7 +535,7 @@ async fn what_a_provider_lacks_is_named_or_left_out() {
     // Those that OpenAI has are its own affair.
     let body = with(says("gpt"), &[("tools", json!([{"type": "web_search"}]))]);
     answered(&scene.client, &body).await;
-    let body = with(says("gpt"), &[("background", json!(true))]);
+    let body = with(says("claude"), &[("background", json!(true))]);
     let refused = scene.client.post(RESPONSES, &body).await;
     assert_eq!(refused.status, 400);
     assert_eq!(refused.json()["error"]["param"], "background");
@@ -570,6 +570,177 @@ async fn a_response_is_paid_for_streamed_or_not() {
         assert!(
             (row["spend"].as_f64().unwrap() - cost).abs() < 1e-12,
             "{row}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_kept_is_streamed_from_anywhere() {
+    let scene = scene().await;
+    let made = answered(&scene.client, &says("gpt")).await;
+    let id = made["id"].as_str().unwrap();
+    let stream = async |query: &str| {
+        let answer = scene.client.get(&format!("{RESPONSES}/{id}?{query}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let kind = answer.header("content-type").unwrap().to_owned();
+        assert!(kind.starts_with("text/event-stream"), "{kind}");
+        let data = answer.text();
+        let data = data.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(|data| serde_json::from_str(data).unwrap())
+            .collect::<Vec<Value>>()
+    };
+    let all = stream("stream=true&include[]=reasoning.encrypted_content").await;
+    assert_eq!(kinds(&all)[0], "response.created");
+    let seen = scene.upstream.seen().pop().unwrap();
+    let query = "stream=true&include[]=reasoning.encrypted_content";
+    assert_eq!(seen.query.as_deref(), Some(query));
+    for event in all.iter().filter(|event| event["response"].is_object()) {
+        assert_eq!(
+            (&event["response"]["id"], &event["response"]["model"]),
+            (&made["id"], &json!("gpt"))
+        );
+    }
+    let later = stream("stream=true&starting_after=3").await;
+    assert_eq!(later[..], all[4..]);
+    let last = stream(&format!("stream=true&starting_after={}", all.len() - 2)).await;
+    assert_eq!(last[0]["type"], "response.completed");
+}
+
+#[tokio::test]
+async fn what_is_asked_of_kept_responses_counts_against_rates_and_is_written_down() {
+    let scene = scene().await;
+    let made = scene
+        .client
+        .post("/key/generate", &json!({"user_id": "ada", "rpm_limit": 5}))
+        .await;
+    let ada = scene
+        .gateway
+        .client()
+        .key(made.json()["key"].as_str().unwrap());
+    let made = answered(&ada, &says("gpt")).await;
+    let path = format!("{RESPONSES}/{}", made["id"].as_str().unwrap());
+    assert_eq!(ada.get(&path).await.status, 200);
+    assert_eq!(ada.get(&format!("{path}/input_items")).await.status, 200);
+    assert_eq!(
+        ada.post_text(&format!("{path}/cancel"), "").await.status,
+        200
+    );
+    let deleted = ada.delete(&path).await;
+    assert_eq!(deleted.status, 200);
+    assert!(deleted.header("x-litellm-key-rpm-limit").is_some());
+    let limited = ada.get(&path).await;
+    assert_eq!(limited.status, 429, "{}", limited.text());
+    let wanted = [
+        "aresponses",
+        "aget_responses",
+        "alist_input_items",
+        "acancel_responses",
+        "adelete_responses",
+    ];
+    let mut rows = Vec::new();
+    support::soon("six rows of spend", async {
+        while rows.len() < 6 {
+            let logs = scene.client.get("/spend/logs").await.json();
+            rows = logs.as_array().cloned().unwrap_or_default();
+        }
+    })
+    .await;
+    for kind in wanted {
+        let row = rows.iter().find(|row| row["call_type"] == kind).unwrap();
+        assert_eq!(row["user_id"], "ada");
+        assert_eq!(
+            row["spend"].as_f64().unwrap() > 0.0,
+            kind == "aresponses",
+            "{row}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_may_let_ids_be_used_by_everybody() {
+    let upstream = Upstream::start().await;
+    let config = |option: &str, upstream: &Upstream| {
+        format!(
+        "model_list:
+  - model_name: gpt
+    litellm_params: {{model: openai/gpt-4o-mini, api_base: {}, api_key: os.environ/TEST_UPSTREAM_KEY}}
+general_settings:
+  master_key: os.environ/TEST_MASTER_KEY
+  {option}: true
+",
+        upstream.url("/v1")
+    )
+    };
+    let open = config("disable_responses_id_security", &upstream);
+    let scene = Scene::between(upstream, gateway!(), &open).await;
+    let (ada, eve) = (key_of(&scene, "ada").await, key_of(&scene, "eve").await);
+    let made = answered(&ada, &says("gpt")).await;
+    let path = format!("{RESPONSES}/{}", made["id"].as_str().unwrap());
+    assert_eq!(eve.get(&path).await.json()["id"], made["id"]);
+    let goes_on = with(says("gpt"), &[("previous_response_id", made["id"].clone())]);
+    answered(&eve, &goes_on).await;
+
+    let upstream = Upstream::start().await;
+    let unmanaged = config("allow_unmanaged_response_ids", &upstream);
+    let scene = Scene::between(upstream, gateway!(), &unmanaged).await;
+    let (ada, eve) = (key_of(&scene, "ada").await, key_of(&scene, "eve").await);
+    let made = answered(&ada, &says("gpt")).await;
+    let path = format!("{RESPONSES}/{}", made["id"].as_str().unwrap());
+    assert_eq!(eve.get(&path).await.status, 403);
+    let kept = eve.get("/v1/responses/resp_fake_7").await;
+    assert_eq!(kept.status, 200, "{}", kept.text());
+    assert!(!kept.json()["id"].as_str().unwrap().contains("fake"));
+    let goes_on = with(
+        says("gpt"),
+        &[("previous_response_id", json!("resp_fake_7"))],
+    );
+    answered(&eve, &goes_on).await;
+    let seen = scene.upstream.seen().pop().unwrap();
+    assert_eq!(seen.json()["previous_response_id"], "resp_fake_7");
+}
+
+#[tokio::test]
+async fn tokens_are_counted_and_conversations_made_short() {
+    let scene = scene().await;
+    for model in ["gpt", "azure", "claude", "flash", "bridged", "demo"] {
+        let counted = scene
+            .client
+            .post("/v1/responses/input_tokens", &says(model))
+            .await;
+        assert_eq!(counted.status, 200, "{model}: {}", counted.text());
+        let body = counted.json();
+        assert_eq!(body["object"], "response.input_tokens", "{model}");
+        assert!(
+            body["input_tokens"].as_u64().unwrap() > 0,
+            "{model}: {body}"
+        );
+    }
+    let first = answered(&scene.client, &says("gpt")).await;
+    let body = json!({"model": "gpt", "previous_response_id": first["id"]});
+    let short = scene.client.post("/v1/responses/compact", &body).await;
+    assert_eq!(short.status, 200, "{}", short.text());
+    assert_eq!(
+        scene.upstream.seen().pop().unwrap().path,
+        "/v1/responses/compact"
+    );
+    let cost: f64 = short
+        .header("x-litellm-response-cost")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(cost > 0.0);
+    let body = short.json();
+    assert_eq!(body["object"], "response.compaction");
+    assert!(!body["id"].as_str().unwrap().contains("fake"));
+    for model in ["claude", "bridged", "demo"] {
+        let refused = scene
+            .client
+            .post("/v1/responses/compact", &says(model))
+            .await;
+        assert!(
+            (400..500).contains(&refused.status),
+            "{model}: {}",
+            refused.text()
         );
     }
 }

@@ -257,6 +257,8 @@ impl General {
         max_response_bytes: None,
         key_header: None,
         always_include_stream_usage: false,
+        open_response_ids: false,
+        unmanaged_response_ids: false,
         allow_client_credentials: false,
         expose_fallback_errors: false,
         allow_mock_testing: false,

@@ -20,16 +20,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Request;
 use pointsman_layers::budget::{
-    Budget, Charge, Charges, MOST, MemoryLedger, OverBudget, Usd, Window,
+    Budget, Charge, Charges, Denied, Ledger, MOST, MemoryLedger, OverBudget, Reserved, Usd, Window,
 };
 use pointsman_layers::hold::{Measure, Over};
+use pointsman_layers::ready::Soon;
 use pointsman_routes::table::{self, Target};
 use pointsman_routes::usd;
 use smallvec::SmallVec;
 
 use super::media::Media;
 use super::{Access, Customer};
-use crate::account::Time;
+use crate::account::{Scope, SpendRow, Time};
 use crate::call::controls::merge;
 use crate::call::length::Length;
 use crate::call::means::{Purse, picos};
@@ -166,8 +167,8 @@ impl Charges<Request<Arc<Call>>> for Access {
 
     fn charge(&self, request: &Request<Arc<Call>>) -> Option<Charge<Settled>> {
         let call = request.body();
-        // To count is free.
-        if call.route.counts() {
+        // To count and to look up is free, and what lasts is reserved [elsewhere](Access::reserve_lasting).
+        if call.route.is_free() || call.in_background() {
             return None;
         }
         let customer = request.extensions().get::<Arc<Customer>>().map(Arc::as_ref);
@@ -191,6 +192,57 @@ impl Charges<Request<Arc<Call>>> for Access {
 }
 
 impl Access {
+    /// Reserves what a call may cost whose answer is made in the background, until its tab is settled.
+    /// An error if a budget cannot pay.
+    pub fn reserve_lasting(&self, call: &Call, customer: Option<&Customer>) -> Result<(), Failure> {
+        let worst = Worst::of(call);
+        let prompt = picos(worst.ceiling.input.times(counted(call, worst.prompt)));
+        let mut budgets = SmallVec::<[Budget; 8]>::new();
+        for_each_purse(call, customer, |purse| {
+            budgets.push(purse.budget(Time::now));
+        });
+        if budgets.is_empty() {
+            call.tab.reckon(worst.cost().picos(), prompt.picos());
+            return Ok(());
+        }
+        let limited = self.0.ledger.headroom(&budgets).is_some();
+        let amount = reserve(call, &self.0.ledger, &budgets);
+        let all = if limited { amount } else { worst.cost() };
+        call.tab.reckon(all.picos(), prompt.picos());
+        let amount = of_all(amount, budgets.len());
+        call.tab.hold(amount.picos());
+        let charge = Charge::new(amount).budgets(budgets.iter().copied().take(MOST));
+        match self.0.ledger.reserve(charge.reserve()) {
+            Soon::Now(Ok(reserved)) => {
+                call.tab.keep(reserved);
+                Ok(())
+            }
+            Soon::Now(Err(Denied::OverBudget(over))) => {
+                Err(Self::over_budget(call, customer, &over))
+            }
+            Soon::Now(Err(Denied::Unavailable(_))) | Soon::Later(_) => {
+                tracing::error!("a budget is not kept");
+                Err(Failure::Internal)
+            }
+        }
+    }
+
+    /// Reserves what a request of an earlier process may cost that has not ended, of whatever budgets
+    /// it counts against: they are not held to it, since they paid for it once.
+    pub fn reserve_again(&self, row: &SpendRow, worst: usd::Usd) -> Vec<Reserved> {
+        let scopes = row.scopes();
+        let ledger = &self.0.ledger;
+        let reserve = |scope: &Scope| {
+            let budget = Budget::new("", Purse::id_of(scope));
+            let charge = Charge::new(picos(worst)).budget(budget);
+            match ledger.reserve(charge.reserve()) {
+                Soon::Now(reserved) => reserved.ok(),
+                Soon::Later(_) => None,
+            }
+        };
+        scopes.iter().filter_map(reserve).collect()
+    }
+
     /// What the caller is told of a budget that cannot pay.
     pub fn over_budget(call: &Call, customer: Option<&Customer>, over: &OverBudget) -> Failure {
         refusal(
@@ -267,6 +319,10 @@ fn reserve(call: &Call, ledger: &MemoryLedger, budgets: &[Budget]) -> Usd {
         let pays = !media.bounded || picos(media.likely) <= room;
         return if pays && room > Usd::ZERO { room } else { cost };
     }
+    if call.route == Route::Compact {
+        // Nobody can say how long such an answer may be.
+        return cost;
+    }
     let affordable = worst.affordable(room, counted(call, worst.prompt));
     if !worst.bounded && room > Usd::ZERO {
         let output = affordable.unwrap_or(0).max(LAST_OUTPUT);
@@ -294,7 +350,7 @@ fn goes_on(call: &Call) -> bool {
         Field::Prompt,
     ];
     let named = |field: Field| call.peek.value(&call.body, field).is_some();
-    call.route == Route::Responses && KEPT.into_iter().any(named)
+    matches!(call.route, Route::Responses | Route::Compact) && KEPT.into_iter().any(named)
 }
 
 /// The tokens of the prompt, as near as can be said.

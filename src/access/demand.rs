@@ -22,10 +22,16 @@ pub(super) const BYTES_PER_TOKEN: u64 = 4;
 pub struct Used {
     tab: Arc<Tab>,
     kind: TokenKind,
+    /// Its answer is made in the background.
+    lasts: bool,
 }
 
 impl Measure<u64> for Used {
     fn measure(&self, _: Over) -> Option<u64> {
+        // Of an answer that is made in the background the estimate stands.
+        if self.lasts && self.tab.cost().is_none() {
+            return None;
+        }
         let (prompt, completion) = self.tab.tokens();
         Some(match self.kind {
             TokenKind::Total => prompt.saturating_add(completion),
@@ -52,6 +58,7 @@ impl Demands<Request<Arc<Call>>> for Access {
         let used = Used {
             tab: Arc::clone(&call.tab),
             kind,
+            lasts: call.in_background(),
         };
         let scopes = limits().map(|limit| limit.scope).take(MOST);
         Some(Demand::new(tokens).measure(used).scopes(scopes))

@@ -177,6 +177,7 @@ impl Scene {
             fallback: None,
             spoken: Spoken::default(),
             resumed: None,
+            kept: None,
             passed: Vec::new(),
             wants_usage: false,
             as_list: false,

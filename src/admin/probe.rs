@@ -138,6 +138,7 @@ fn call(live: &Arc<Live>, id: DeploymentId) -> Result<Call, String> {
         peek,
         spoken: Spoken::default(),
         resumed: None,
+        kept: None,
         passed: Vec::new(),
         wants_usage: false,
         as_list: false,

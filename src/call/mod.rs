@@ -37,7 +37,7 @@ pub use self::said::{Said, Shown};
 pub use self::spoken::Spoken;
 pub use self::tab::Tab;
 pub use self::trail::{Left, Lost, Reached, Trail};
-use crate::live::Live;
+use crate::live::{Issued, Live};
 use crate::wire::form::File;
 pub use crate::wire::route::{Dialect, Route};
 
@@ -48,14 +48,23 @@ impl Field {
         match route {
             Route::Chat | Route::Messages | Route::CountTokens => Some(Self::Messages),
             Route::Completions | Route::Images | Route::ImageEdits => Some(Self::Prompt),
-            Route::Embeddings | Route::Moderations | Route::Speech | Route::Responses => {
-                Some(Self::Input)
-            }
+            Route::Embeddings
+            | Route::Moderations
+            | Route::Speech
+            | Route::Responses
+            | Route::InputTokens
+            | Route::Compact => Some(Self::Input),
             Route::Rerank => Some(Self::Query),
             Route::Generate | Route::GenerateStream | Route::CountContents => Some(Self::Contents),
             Route::EmbedContent => Some(Self::Content),
             Route::EmbedContents => Some(Self::Requests),
-            Route::ImageVariations | Route::Transcriptions | Route::Translations => None,
+            Route::ImageVariations
+            | Route::Transcriptions
+            | Route::Translations
+            | Route::Retrieve
+            | Route::InputItems
+            | Route::Cancel
+            | Route::Delete => None,
         }
     }
 
@@ -106,6 +115,8 @@ pub struct Call {
     pub spoken: Spoken,
     /// What the caller has of a stream that broke, if this is to go on with one.
     pub resumed: Option<Arc<Shown>>,
+    /// The response that it is about, if it is about one that is kept.
+    pub kept: Option<Box<KeptAt>>,
     /// The caller wants usage at the end of its stream.
     pub wants_usage: bool,
     /// Its stream is to be one JSON list, as Gemini's is without `alt=sse`.
@@ -137,6 +148,15 @@ pub struct Fallback {
     pub name: Arc<str>,
 }
 
+/// A response that a provider keeps, and what is asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptAt {
+    /// What the id says that the caller has.
+    pub issued: Issued,
+    /// The caller's query, without its question mark.
+    pub query: String,
+}
+
 /// What the headers of a request say to whoever chooses.
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
@@ -149,6 +169,12 @@ pub struct Hints {
 }
 
 impl Call {
+    /// Whether its answer goes on when the request has ended: OpenAI's `background`.
+    pub fn in_background(&self) -> bool {
+        self.route == Route::Responses
+            && self.peek.value(&self.body, Field::Background) == Some(b"true")
+    }
+
     /// The group that answers, or that holds the deployment that does.
     pub fn group(&self) -> GroupId {
         match self.target {
@@ -226,6 +252,13 @@ impl Call {
                 (body, peek)
             }
         };
+        // What is reserved, and until when, was settled when it came.
+        let background = |body, peek: &Peek| peek.value(body, Field::Background) == Some(b"true");
+        if self.route == Route::Responses
+            && background(&body, &peek) != background(&self.body, &self.peek)
+        {
+            return None;
+        }
         Some(Self {
             target: hop.target,
             fallback,
@@ -404,6 +437,7 @@ pub(crate) mod example {
             files: None,
             spoken: Spoken::default(),
             resumed: None,
+            kept: None,
             passed: Vec::new(),
             timeout: None,
             stream_timeout: None,

@@ -1,10 +1,13 @@
 //! What is kept of a call while it goes on, for those who must settle when it has ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use pointsman_layers::budget::{Hold, Reserved};
 use pointsman_routes::usd::Usd;
 
 use super::Usage;
+use super::means::picos;
 
 /// What one call took, as soon as that is known. Fallbacks share it.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Tab {
     held: AtomicU64,
     /// What it may cost, in all and for its prompt.
     worst: [AtomicU64; 2],
+    /// The reservation of a call whose answer ends later than its response.
+    reserved: OnceLock<Mutex<Option<Box<Reserved>>>>,
 }
 
 /// Nothing is known.
@@ -36,6 +41,7 @@ impl Tab {
             most_output: AtomicU64::new(UNKNOWN),
             held: AtomicU64::new(0),
             worst: [const { AtomicU64::new(0) }; 2],
+            reserved: OnceLock::new(),
         }
     }
 
@@ -61,6 +67,13 @@ impl Tab {
         (held > 0).then(|| Usd(held.into()))
     }
 
+    /// Keeps what is reserved for it until it is settled. Only the first reservation is kept; another
+    /// is given back to its budgets.
+    pub fn keep(&self, reserved: Reserved) {
+        // It is dropped where there is one.
+        let _ = self.reserved.set(Mutex::new(Some(Box::new(reserved))));
+    }
+
     /// Notes what the call took and cost, before the end of its answer goes out.
     pub fn settle(&self, usage: Option<&Usage>, cost: Usd) {
         if let Some(usage) = usage {
@@ -69,6 +82,11 @@ impl Tab {
         }
         let cost = u64::try_from(cost.0.max(0)).unwrap_or(UNKNOWN - 1);
         self.cost.store(cost.min(UNKNOWN - 1), Ordering::Release);
+        let kept = self.reserved.get();
+        let kept = kept.and_then(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(reserved) = kept {
+            reserved.settle(picos(Usd(cost.into())));
+        }
     }
 
     /// What it cost, in 10⁻¹² dollars. `None` until it has ended.

@@ -25,7 +25,7 @@ pub fn read(call: &Call) -> Result<Arc<chat::Request>, Failure> {
         Route::Chat => openai::read::chat(&call.body),
         Route::Completions => openai::read::completion(&call.body),
         Route::Messages | Route::CountTokens => anthropic::request(&call.body),
-        Route::Responses => responses::request(&call.body),
+        Route::Responses | Route::InputTokens => responses::request(&call.body),
         Route::Generate | Route::GenerateStream | Route::CountContents => {
             gemini::read::chat(&call.body)
         }
@@ -45,6 +45,7 @@ pub fn write(call: &Call, answer: &chat::Answer, created: u64) -> Bytes {
         Route::Messages => anthropic::message(call, answer),
         Route::CountTokens => anthropic::count(answer),
         Route::Responses => responses::response(call, answer, created),
+        Route::InputTokens => responses::count(answer),
         Route::Generate | Route::GenerateStream => {
             gemini::write::chat(call.name(), id(call), answer).into()
         }

@@ -2,8 +2,8 @@
 
 use crate::wire::json;
 
-/// Longest id that is taken for one.
-const LONGEST: usize = 128;
+/// Longest id that is taken for one: those of responses hold the id of a deployment, sealed.
+const LONGEST: usize = 512;
 
 /// The id of an answer, of all its bytes or of those that a stream begins with.
 ///

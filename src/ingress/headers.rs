@@ -10,7 +10,7 @@ use pointsman_routes::usd::{Decimal, Usd};
 use crate::access::Access;
 use crate::account::Time;
 use crate::call::{Call, Principal, Route, Trail};
-use crate::live::{Endpoint, Names};
+use crate::live::Endpoint;
 use crate::spend::price::Cost;
 use crate::upstream::openai::audio;
 
@@ -331,7 +331,11 @@ pub fn push_key(headers: &mut HeaderMap, call: &Call, access: &Access) {
     push_means(
         headers,
         &call.principal,
-        call.tab.cost().unwrap_or(0),
+        // What lasts longer than its response is settled at once.
+        call.tab
+            .cost()
+            .filter(|_| !call.in_background())
+            .unwrap_or(0),
         access,
     );
 }
@@ -397,13 +401,6 @@ pub fn push_call(headers: &mut HeaderMap, id: &HeaderValue) {
     headers.insert(CALL_ID, id.clone());
     headers.insert(LITELLM_VERSION, VERSION);
     headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
-}
-
-/// Names the deployment that answered.
-pub fn push_deployment(headers: &mut HeaderMap, names: &Names) {
-    headers.insert(MODEL_ID, names.id.clone());
-    headers.insert(MODEL_NAME, names.model.clone());
-    headers.insert(API_BASE, names.api_base.clone());
 }
 
 /// Names whose fault an error is.

@@ -2,23 +2,22 @@
 //! gave out for them, by whom they were made for, where they were made.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::request::Parts;
+use http::{HeaderValue, Method};
 use pointsman_routes::table::{DeploymentId, Target};
 
-use super::answer::refuse;
-use super::body::Body;
-use super::{headers, id};
-use crate::call::{Dialect, Field, Peek, Principal, Route};
+use crate::access::address;
+use crate::call::{About, Call, Field, KeptAt, Peek, Principal, Route, Spoken, Tab, peek};
 use crate::error::{Denial, Failure, RequestFault};
-use crate::live::{Handle, Issued, Live};
-use crate::upstream::Client;
-use crate::upstream::openai::responses::Stamp;
-use crate::upstream::openai::responses::kept::{Errand, fetch};
+use crate::live::{Issued, Live};
 
 /// Longest query that is passed on.
 const MAX_QUERY_BYTES: usize = 4 << 10;
+/// The body of those who have none.
+const NOTHING: &[u8] = b"{}";
 
 /// What is asked of a response that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,120 +49,145 @@ impl<'a> Kept<'a> {
         }
     }
 
-    fn tail(self) -> &'static str {
-        match self {
-            Self::Response(_) => "",
-            Self::Items(_) => "/input_items",
-            Self::Cancel(_) => "/cancel",
-        }
-    }
-
-    /// The methods that there are, for the header that says so.
-    fn methods(self) -> &'static str {
-        match self {
-            Self::Response(_) => "GET, DELETE",
-            Self::Items(_) => "GET",
-            Self::Cancel(_) => "POST",
+    /// What such a request asks for; else the methods that there are, for the header that says so.
+    fn route(self, method: &Method) -> Result<Route, &'static str> {
+        match (self, method) {
+            (Self::Response(_), &Method::GET) => Ok(Route::Retrieve),
+            (Self::Response(_), &Method::DELETE) => Ok(Route::Delete),
+            (Self::Response(_), _) => Err("GET, DELETE"),
+            (Self::Items(_), &Method::GET) => Ok(Route::InputItems),
+            (Self::Items(_), _) => Err("GET"),
+            (Self::Cancel(_), &Method::POST) => Ok(Route::Cancel),
+            (Self::Cancel(_), _) => Err("POST"),
         }
     }
 }
 
-/// Passes requests about kept responses on.
-#[derive(Clone, Debug)]
-pub struct KeptDoor {
-    live: Handle,
-    client: Client,
-}
-
-impl KeptDoor {
-    /// Sends through `client`, each request by the table that is in force when it comes.
-    pub fn new(live: Handle, client: Client) -> Self {
-        Self { live, client }
+/// Reads a request about a kept response into a call of the deployment that keeps it, with the table
+/// `live`. What stands in its body is nobody's business.
+pub(super) fn read(
+    head: &Parts,
+    kept: Kept<'_>,
+    live: Arc<Live>,
+    (id, row): (HeaderValue, u128),
+    arrived: Instant,
+) -> Result<Arc<Call>, Failure> {
+    let route = kept.route(&head.method);
+    let route = route.map_err(|methods| Failure::Request(RequestFault::Method(methods)))?;
+    let query = head.uri.query().unwrap_or("");
+    if query.len() > MAX_QUERY_BYTES {
+        let what = "The query is too long.".to_owned();
+        return Err(Failure::Request(RequestFault::Parameter {
+            name: "query",
+            what,
+        }));
     }
-
-    /// Serves a request about a kept response. Always gives a response; dropping the future ends the
-    /// upstream request.
-    pub async fn serve(&self, request: &Request<()>, kept: Kept<'_>) -> Response<Body> {
-        let live = self.live.load();
-        let (id, _) = id::of_call(request.headers());
-        match self.answer(&live, request, kept).await {
-            Ok((deployment, bytes)) => {
-                let mut response = Response::new(Body::whole(bytes));
-                let told = response.headers_mut();
-                told.insert(header::CONTENT_TYPE, headers::JSON);
-                headers::push_call(told, &id);
-                let names = &live.endpoint(deployment).names;
-                headers::push_deployment(told, names);
-                response
-            }
-            Err(failure) => refuse(&failure, Dialect::Responses, &id),
-        }
-    }
-
-    async fn answer(
-        &self,
-        live: &Live,
-        request: &Request<()>,
-        kept: Kept<'_>,
-    ) -> Result<(DeploymentId, Bytes), Failure> {
-        let methods = kept.methods();
-        let method = request.method();
-        if !methods.split(", ").any(|known| method == known) {
-            return Err(Failure::Request(RequestFault::Method(methods)));
-        }
-        let query = request.uri().query().unwrap_or("");
-        check_query(query)?;
-        let principal = request.extensions().get::<Arc<Principal>>();
-        let principal = principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone);
-        let issued = issued(live, &principal, kept.id())?;
-        let deployment = maker(live, &issued).map_err(no_response)?;
-        let errand = Errand {
-            method: method.clone(),
-            id: &issued.id,
-            tail: kept.tail(),
-            query,
-        };
-        let bytes = fetch(&self.client, live, deployment, errand).await?;
-        let of_group = live.deployment(deployment).group;
-        let stamp = Stamp {
-            ids: live.ids(),
-            owner: issued.owner,
-            deployment: &issued.deployment,
-            model: &live.routes().groups[usize::from(of_group.0)].name,
-            previous: None,
-        };
-        Ok(match kept {
-            Kept::Response(_) | Kept::Cancel(_) => (deployment, stamp.kept(bytes)),
-            // Items have ids of their own, which nobody can ask for.
-            Kept::Items(_) => (deployment, bytes),
-        })
-    }
-}
-
-fn check_query(query: &str) -> Result<(), Failure> {
-    let streams = |pair: &str| pair == "stream" || pair.starts_with("stream=t");
-    let what = if query.len() > MAX_QUERY_BYTES {
-        "The query is too long."
-    } else if query.split('&').any(streams) {
-        "stream: a response that was kept is given whole. Leave `stream` out."
-    } else {
-        return Ok(());
-    };
-    Err(Failure::Request(RequestFault::Parameter {
-        name: "stream",
-        what: what.to_owned(),
+    let principal = head.extensions.get::<Arc<Principal>>();
+    let principal = principal.map_or_else(|| Arc::new(Principal::master()), Arc::clone);
+    let issued = issued(&live, &principal, kept.id())?;
+    let deployment = maker(&live, &issued).map_err(no_response)?;
+    let ip = address::of(&head.extensions, &head.headers, &live);
+    let own = live.end_user_header();
+    let about = About::read(&head.headers, own, ip, NOTHING, &Peek::default());
+    let group = live.deployment(deployment).group;
+    let asked = &live.routes().groups[usize::from(group.0)].name;
+    Ok(call(Lookup {
+        id,
+        asked: Arc::from(&**asked),
+        principal,
+        route,
+        deployment,
+        kept: KeptAt {
+            issued,
+            query: query.to_owned(),
+        },
+        about,
+        tab: Tab::new(row),
+        arrived,
+        live,
     }))
+}
+
+/// What makes a call about a kept response.
+pub(super) struct Lookup {
+    pub(super) id: HeaderValue,
+    /// The model's name, as its caller knows it.
+    pub(super) asked: Arc<str>,
+    pub(super) principal: Arc<Principal>,
+    pub(super) route: Route,
+    pub(super) deployment: DeploymentId,
+    pub(super) kept: KeptAt,
+    pub(super) about: About,
+    pub(super) tab: Tab,
+    pub(super) arrived: Instant,
+    pub(super) live: Arc<Live>,
+}
+
+/// A call about a kept response.
+pub(super) fn call(lookup: Lookup) -> Arc<Call> {
+    let streams = lookup.route == Route::Retrieve && streams(&lookup.kept.query);
+    let body = Bytes::from_static(NOTHING);
+    let mut peek = peek::peek(&body).unwrap_or_default();
+    peek.stream = streams;
+    Arc::new(Call {
+        id: lookup.id,
+        principal: lookup.principal,
+        route: lookup.route,
+        asked: lookup.asked,
+        target: Target::Deployment(lookup.deployment),
+        fallback: None,
+        wants_usage: false,
+        as_list: false,
+        body,
+        files: None,
+        peek,
+        spoken: Spoken::default(),
+        resumed: None,
+        kept: Some(Box::new(lookup.kept)),
+        passed: Vec::new(),
+        timeout: None,
+        stream_timeout: None,
+        hints: None,
+        controls: None,
+        about: lookup.about,
+        tab: Arc::new(lookup.tab),
+        arrived: lookup.arrived,
+        live: lookup.live,
+    })
+}
+
+/// Whether a query asks for a stream.
+fn streams(query: &str) -> bool {
+    let wants = |pair: &str| matches!(pair, "stream=true" | "stream=True" | "stream=1");
+    query.split('&').any(wants)
 }
 
 /// What an id says, if the caller may use it.
 fn issued(live: &Live, principal: &Principal, id: &str) -> Result<Issued, Failure> {
-    let issued = live.ids().open(id);
-    let issued = issued.ok_or(Failure::Denied(Denial::ForeignResponse))?;
-    if principal.may_use(issued.owner) {
+    let general = &live.routes().general;
+    let Some(issued) = live.ids().open(id) else {
+        let open = general.unmanaged_response_ids || general.open_response_ids || principal.admin;
+        return unmanaged(live, principal, id)
+            .filter(|_| open)
+            .ok_or(Failure::Denied(Denial::ForeignResponse));
+    };
+    if general.open_response_ids || principal.may_use(issued.owner) {
         Ok(issued)
     } else {
         Err(Failure::Denied(Denial::OthersResponse))
     }
+}
+
+/// An id of a provider's own, which nobody sealed: it is looked for at the first deployment that keeps
+/// responses.
+fn unmanaged(live: &Live, principal: &Principal, id: &str) -> Option<Issued> {
+    let mut all = (0..).map(DeploymentId).zip(&live.routes().deployments[..]);
+    let (_, first) = all.find(|(id, _)| live.endpoint(*id).keeps_responses())?;
+    Some(Issued {
+        owner: principal.owner(),
+        deployment: first.id.to_string(),
+        id: id.to_owned(),
+    })
 }
 
 /// The deployment that keeps a response; why there is none.
@@ -172,7 +196,7 @@ fn maker(live: &Live, issued: &Issued) -> Result<DeploymentId, &'static str> {
         return Err("the model that made it keeps no responses.");
     }
     let found = live.deployment_named(&issued.deployment);
-    let found = found.filter(|id| live.endpoint(*id).uri(Route::Responses, "").is_some());
+    let found = found.filter(|id| live.endpoint(*id).keeps_responses());
     found.ok_or("the deployment that made it is no longer there.")
 }
 
@@ -190,20 +214,29 @@ pub(super) fn bound(
     body: &[u8],
     peek: &Peek,
 ) -> Result<Target, Failure> {
-    if route != Route::Responses {
+    if !matches!(
+        route,
+        Route::Responses | Route::InputTokens | Route::Compact
+    ) {
         return Ok(target);
     }
     let fault = |name, what: String| Failure::Request(RequestFault::Parameter { name, what });
-    if peek.value(body, Field::Background) == Some(b"true") {
-        let what = "background: what a response costs that is made in the background could not be \
-                    counted. Leave `background` out.";
+    let background = peek.value(body, Field::Background) == Some(b"true");
+    if background && route == Route::Responses && !keeps(live, target) {
+        let what = "background: this model keeps no responses, and what is made in the background could \
+                    not be fetched. Leave `background` out.";
         return Err(fault("background", what.to_owned()));
     }
     if peek.value(body, Field::PreviousResponseId).is_none() {
         return Ok(target);
     }
     let id = peek.text(body, Field::PreviousResponseId);
-    let issued = issued(live, principal, &id.unwrap_or_default())?;
+    let id = id.unwrap_or_default();
+    let issued = issued(live, principal, &id)?;
+    if issued.id == id {
+        // Who knows it cannot be told from it.
+        return Ok(target);
+    }
     let name = "previous_response_id";
     let maker = maker(live, &issued).map_err(|why| {
         let hint = "Send the whole conversation as `input` instead.";
@@ -227,6 +260,18 @@ pub(super) fn bound(
     })
 }
 
+/// Whether somebody of a target keeps responses.
+fn keeps(live: &Live, target: Target) -> bool {
+    let keeps = |id: DeploymentId| live.endpoint(id).keeps_responses();
+    match target {
+        Target::Deployment(id) => keeps(id),
+        Target::Group(group) => {
+            let members = &live.routes().groups[usize::from(group.0)].members;
+            members.iter().any(|member| keeps(member.deployment))
+        }
+    }
+}
+
 /// Whether a request for a response says elsewhere than in its input what it wants.
 pub(super) fn speaks_elsewhere(route: Route, peek: &Peek) -> bool {
     let elsewhere = [
@@ -234,7 +279,11 @@ pub(super) fn speaks_elsewhere(route: Route, peek: &Peek) -> bool {
         Field::PreviousResponseId,
         Field::Conversation,
     ];
-    route == Route::Responses && elsewhere.into_iter().any(|field| peek.get(field).is_some())
+    let speaks = matches!(
+        route,
+        Route::Responses | Route::InputTokens | Route::Compact
+    );
+    speaks && elsewhere.into_iter().any(|field| peek.get(field).is_some())
 }
 
 #[cfg(test)]
@@ -252,12 +301,18 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_response_is_not_streamed() {
-        for query in ["stream=true", "include[]=a&stream=true", "stream"] {
-            assert!(check_query(query).is_err(), "{query}");
+    fn a_query_says_whether_it_wants_a_stream() {
+        for query in ["stream=true", "include[]=a&stream=true&starting_after=3"] {
+            assert!(streams(query), "{query}");
         }
-        for query in ["", "include[]=a&limit=3", "stream=false"] {
-            assert!(check_query(query).is_ok(), "{query}");
+        for query in [
+            "",
+            "include[]=a&limit=3",
+            "stream=false",
+            "stream",
+            "upstream=true",
+        ] {
+            assert!(!streams(query), "{query}");
         }
     }
 }

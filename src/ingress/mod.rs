@@ -3,6 +3,7 @@
 
 pub mod answer;
 mod answered;
+pub mod background;
 pub mod body;
 pub mod cors;
 mod form;

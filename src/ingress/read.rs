@@ -125,6 +125,7 @@ where
         peek,
         spoken: Spoken::default(),
         resumed: None,
+        kept: None,
         passed: passed(&head.headers, route),
         timeout: timeout.map(|timeout| timeout.min(ceiling)),
         stream_timeout: stream_timeout.map(|timeout| timeout.min(ceiling)),

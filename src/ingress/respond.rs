@@ -13,6 +13,7 @@ use tower::Service;
 
 use super::answer::refuse;
 use super::answered;
+use super::background::Background;
 use super::body::Body;
 use super::headers;
 use crate::call::{AnswerBody, AnswerEnd, Call, Lost, Piece, Reached, Trail};
@@ -20,6 +21,7 @@ use crate::error::Failure;
 use crate::spend::meter::InFlight;
 use crate::spend::price::{Cost, price};
 use crate::spend::report::{Record, Reporter};
+use crate::upstream::openai::responses::kept::State;
 use crate::upstream::{Relay, StreamOutcome};
 
 /// Answers requests which have been read by a service that answers calls.
@@ -30,12 +32,24 @@ use crate::upstream::{Relay, StreamOutcome};
 pub struct Responder<S> {
     calls: S,
     reporter: Reporter,
+    background: Option<Background>,
 }
 
 impl<S> Responder<S> {
     /// Has calls answered by `calls`.
     pub fn new(calls: S, reporter: Reporter) -> Self {
-        Self { calls, reporter }
+        Self {
+            calls,
+            reporter,
+            background: None,
+        }
+    }
+
+    /// The same with somebody who waits for answers that are made in the background.
+    #[must_use]
+    pub fn waiting(mut self, background: Background) -> Self {
+        self.background = Some(background);
+        self
     }
 }
 
@@ -68,6 +82,7 @@ where
             open: Open {
                 waiting: Some((call, self.reporter.meter().enter())),
                 reporter: self.reporter.clone(),
+                background: self.background.clone(),
             },
         }
     }
@@ -105,6 +120,7 @@ where
 struct Open {
     waiting: Option<(Arc<Call>, InFlight)>,
     reporter: Reporter,
+    background: Option<Background>,
 }
 
 impl Drop for Open {
@@ -147,20 +163,33 @@ impl Open {
             AnswerBody::Whole { bytes, usage } => {
                 record.settle(usage);
                 record.answer = call.route.speaks().then(|| answered::id(&bytes)).flatten();
-                headers::push_cost(&mut headers, record.cost);
                 headers::push_times(&mut headers, call, answer.latency);
-                self.reporter.report(record);
+                if let (Some(background), Some(kept)) = (&self.background, &call.kept) {
+                    background.see(&kept.issued, &bytes);
+                }
+                let goes_on = call.in_background() && State::read(&bytes) == Some(State::Under);
+                if !goes_on {
+                    headers::push_cost(&mut headers, record.cost);
+                }
+                report(record, goes_on, &self.reporter, self.background.as_ref());
                 Body::whole(bytes)
             }
             AnswerBody::Stream(mut relay) => {
                 headers::push_times(&mut headers, call, answer.latency);
                 let reporter = self.reporter.clone();
+                let background = self.background.clone();
                 let first = relay.first_bytes();
                 record.answer = first.and_then(|bytes| answered::id(bytes));
                 // Whoever has the whole answer finds it written down.
                 relay.on_last(Box::new(move |end| {
                     let _in_flight = in_flight;
-                    reporter.report(ended(record, end));
+                    let call = Arc::clone(&record.call);
+                    if let (Some(background), Some(kept)) = (&background, &call.kept) {
+                        background.wake(&kept.issued);
+                    }
+                    // Whoever told no usage may go on.
+                    let goes_on = call.in_background() && end.end.usage.is_none();
+                    report(ended(record, end), goes_on, &reporter, background.as_ref());
                 }));
                 Body::relay(relay)
             }
@@ -181,6 +210,24 @@ impl Open {
         headers::push_trail(response.headers_mut(), &call, &trail, None);
         self.reporter.report(failed(&call, &failure, trail));
         response
+    }
+}
+
+/// Reports a call that has ended; has one waited for whose answer goes on in the background.
+fn report(record: Record, goes_on: bool, reporter: &Reporter, background: Option<&Background>) {
+    let Some(background) = background.filter(|_| goes_on) else {
+        return reporter.report(record);
+    };
+    let failure = record.failure;
+    let waiting = Record {
+        failure: None,
+        usage: None,
+        estimated: false,
+        cost: Cost::default(),
+        ..record
+    };
+    if let Err(record) = background.wait(Box::new(waiting)) {
+        reporter.report(Record { failure, ..*record });
     }
 }
 

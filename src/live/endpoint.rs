@@ -206,8 +206,13 @@ impl Endpoint {
     /// Where to send a request of one of OpenAI's routes for this model. `None` if the deployment
     /// has no such address. Allocates only for Azure's models with a `*`.
     pub fn uri(&self, route: Route, model: &str) -> Option<Uri> {
-        if route == Route::Responses {
-            return self.responses.clone();
+        match route {
+            Route::Responses => return self.responses.clone(),
+            Route::InputTokens | Route::Compact => {
+                let end = &route.path()[Route::Responses.path().len()..];
+                return self.responses(end, "");
+            }
+            _ => {}
         }
         match &self.address {
             Address::Fixed(uris) => by_route(uris, route).cloned(),
@@ -217,6 +222,28 @@ impl Endpoint {
             }
             Address::Base(_) | Address::None => None,
         }
+    }
+
+    /// Whether it has responses of its own, and keeps them.
+    pub const fn keeps_responses(&self) -> bool {
+        self.responses.is_some()
+    }
+
+    /// Where something of its responses stands: below the place where they are made, with that one's
+    /// query and this one. `None` if it has none.
+    pub fn responses(&self, below: &str, query: &str) -> Option<Uri> {
+        let made = self.responses.as_ref()?;
+        let own = made.query().unwrap_or("");
+        let both = !own.is_empty() && !query.is_empty();
+        let mark = if own.is_empty() && query.is_empty() {
+            ""
+        } else {
+            "?"
+        };
+        let and = if both { "&" } else { "" };
+        let whole = made.to_string();
+        let path = whole.split('?').next().unwrap_or(&whole);
+        format!("{path}{below}{mark}{own}{and}{query}").parse().ok()
     }
 
     /// Where to send a request with this path and query, which the protocol made. What the base

@@ -73,6 +73,10 @@ struct Hedge {
 
 impl Hedge {
     fn of(call: &Call) -> Option<Self> {
+        // Two would be made, of which one would go on unseen.
+        if call.in_background() {
+            return None;
+        }
         let routes = call.live.routes();
         let after = routes.router.hedge_after?;
         let Target::Group(group) = call.target else {

@@ -39,7 +39,12 @@ pub struct Shape<'a> {
 impl<'a> From<&'a Call> for Shape<'a> {
     fn from(call: &'a Call) -> Self {
         Self {
-            route: call.route,
+            // Who answers in the background must keep what it says.
+            route: if call.in_background() {
+                Route::Compact
+            } else {
+                call.route
+            },
             body: &call.body,
             peek: &call.peek,
             hints: call.hints.as_deref(),

@@ -56,6 +56,8 @@ pub struct Seat {
     pub cooldown: Option<Duration>,
     /// Whether this build speaks its protocol.
     pub served: bool,
+    /// Whether it has OpenAI's responses of its own, and keeps them.
+    pub keeps: bool,
     /// Distance between two turns in a round robin.
     pub stride: u64,
 }
@@ -78,6 +80,23 @@ pub struct Gate {
     pub rpm: u64,
     /// `tpm`.
     pub tpm: u64,
+}
+
+/// What a deployment can be asked for by this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Anything at all.
+    pub served: bool,
+    /// OpenAI's responses, which it keeps.
+    pub keeps: bool,
+}
+
+impl Reach {
+    /// All there is.
+    pub const ALL: Self = Self {
+        served: true,
+        keeps: true,
+    };
 }
 
 /// What strategies compare of a [`Seat`], in little room.
@@ -228,12 +247,12 @@ pub const CHECKED: Capabilities = Capabilities::TOOLS
 pub(super) const TURN: u64 = 1 << 40;
 
 impl Board {
-    /// Makes it; `served` tells whether a deployment can be asked by this build. Statistics come
+    /// Makes it; `reach` tells what a deployment can be asked for by this build. Statistics come
     /// from `registry`; turns of round robins that have not changed from `before`.
     pub fn new(
         routes: &Routes,
         generation: u64,
-        served: &dyn Fn(DeploymentId) -> bool,
+        reach: &dyn Fn(DeploymentId) -> Reach,
         registry: &Registry,
         before: Option<&Self>,
     ) -> Self {
@@ -244,7 +263,7 @@ impl Board {
                 .zip(routes.deployments.iter())
         };
         let seat = |id: DeploymentId, deployment: &Deployment| {
-            Seat::new(id, deployment, &options, served(id))
+            Seat::new(id, deployment, &options, reach(id))
         };
         let last_resort = !routes.router.default_fallbacks.is_empty();
         let rows = routes.groups.iter().map(|group| {
@@ -597,10 +616,12 @@ impl Marks {
 impl Seat {
     /// Whether it can be asked for this, as far as is known.
     pub fn serves(&self, route: Route) -> bool {
-        self.served && self.mode.is_none_or(|mode| route.suits(mode))
+        self.served
+            && (self.keeps || !route.wants_keeper())
+            && self.mode.is_none_or(|mode| route.suits(mode))
     }
 
-    fn new(id: DeploymentId, deployment: &Deployment, options: &Options, served: bool) -> Self {
+    fn new(id: DeploymentId, deployment: &Deployment, options: &Options, reach: Reach) -> Self {
         let ModelFacts {
             mode,
             max_input_tokens,
@@ -624,7 +645,8 @@ impl Seat {
             mode: mode.filter(|_| deployment.mock.is_none()),
             prior: deployment.latency_prior.map(|prior| prior.as_secs_f32()),
             cooldown: deployment.cooldown,
-            served,
+            served: reach.served,
+            keeps: reach.keeps,
             stride: stride(deployment.weight),
         }
     }

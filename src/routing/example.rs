@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use pointsman_routes::table::{GroupId, Target};
 
-use super::board::Board;
+use super::board::{Board, Reach};
 use super::decide::{Sheet, decide};
 use super::facts::Facts;
 use super::moment::Draw;
@@ -24,7 +24,13 @@ pub(super) fn board_of(config: &str) -> Board {
             .collect();
         panic!("{found}\n{config}")
     };
-    Board::new(&loaded.routes, 1, &|_| true, &Registry::default(), None)
+    Board::new(
+        &loaded.routes,
+        1,
+        &|_| Reach::ALL,
+        &Registry::default(),
+        None,
+    )
 }
 
 /// A config of one group; each deployment has these parameters beside a model, and `router` is what

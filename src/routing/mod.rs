@@ -44,7 +44,7 @@ use pointsman_routes::usd::Usd;
 use smallvec::SmallVec;
 
 use self::asked::{Asked, Shape};
-use self::board::Board;
+use self::board::{Board, Reach};
 use self::facts::Facts;
 use self::filter::Checks;
 use self::moment::{Clock, Draw};
@@ -248,11 +248,17 @@ impl Router {
             return board;
         }
         let newest = boards.first();
-        let served = |id| live.endpoint(id).served;
+        let reach = |id| {
+            let endpoint = live.endpoint(id);
+            Reach {
+                served: endpoint.served,
+                keeps: endpoint.keeps_responses(),
+            }
+        };
         let board = Arc::new(Board::new(
             live.routes(),
             generation,
-            &served,
+            &reach,
             &self.0.registry,
             newest.map(|board| &**board),
         ));

@@ -25,6 +25,8 @@ const ROW: u8 = 3;
 const AGAIN: u8 = 4;
 /// An ended request whose answer has an id.
 const ANSWERED: u8 = 5;
+/// A request whose answer is made in the background.
+const LASTING: u8 = 6;
 
 /// What of a call follows in an entry: what the request says of itself, and the windows it counts in.
 const NOTED: u64 = 1;
@@ -41,7 +43,8 @@ pub enum Entry {
     Begun(Box<Begun>),
 }
 
-/// A request that may be under way.
+/// A request that may be under way. If its row has the id of an answer, the provider makes it in the
+/// background, and keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Begun {
     /// As much of its row as is known.
@@ -128,6 +131,21 @@ pub fn push_begun(out: &mut Vec<u8>, call: &Call, worst: Usd, prompt: Usd) {
     push_number(out, unsigned(Time::from(SystemTime::now()).0));
     push_money(out, worst);
     push_money(out, prompt);
+}
+
+/// Writes that the answer to a call is made in the background, under this id.
+pub fn push_lasting(out: &mut Vec<u8>, call: &Call, answer: &str) {
+    out.push(LASTING);
+    push_call(out, call);
+    let now = Time::from(SystemTime::now());
+    push_number(
+        out,
+        unsigned(now.0.saturating_sub(micros(call.arrived.elapsed()))),
+    );
+    let [worst, prompt] = call.tab.worst();
+    push_money(out, worst);
+    push_money(out, prompt);
+    push_text(out, answer);
 }
 
 /// Writes once more that a request is about to be sent.
@@ -282,6 +300,11 @@ pub fn read(bytes: &[u8]) -> Result<Option<Entry>, Unreadable> {
             Some(Entry::Ended(Box::new(SpendRow { answer_id, ..row })))
         }
         BEGUN => Some(Entry::Begun(Box::new(from.begun()?))),
+        LASTING => {
+            let mut begun = from.begun()?;
+            begun.row.answer_id = Some(from.text()?);
+            Some(Entry::Begun(Box::new(begun)))
+        }
         ROW => Some(Entry::Ended(Box::new(from.row()?))),
         AGAIN => Some(Entry::Begun(Box::new(Begun {
             worst: from.money()?,
@@ -623,6 +646,13 @@ mod tests {
             ..*begun.clone()
         };
         assert_eq!(read(&bytes), Ok(Some(Entry::Begun(Box::new(again)))));
+        let mut bytes = Vec::new();
+        call().tab.reckon(9, 4);
+        push_lasting(&mut bytes, &call(), "resp_1");
+        let Ok(Some(Entry::Begun(lasting))) = read(&bytes) else {
+            panic!("it is a record")
+        };
+        assert_eq!(lasting.row.answer_id.as_deref(), Some("resp_1"));
         let row = SpendRow {
             spend: Usd(12_345_678_901_234_567_891),
             ..begun.row
@@ -643,7 +673,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, form in 1_u8..=5) {
+        fn no_bytes_panic(bytes: Vec<u8>, form in 1_u8..=6) {
             let _ = read(&bytes);
             let _ = read(&[&[form], &*bytes].concat());
         }

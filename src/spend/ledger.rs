@@ -7,14 +7,17 @@
 //! With a policy for [orphans](Orphans) other than [`Orphans::Zero`], a request is also written down
 //! before it is sent to a provider. A request that is in the journal so and never ended was under way
 //! when a process died; at the next start it is charged as the policy says.
+//!
+//! A request whose answer is made in the background is written down with the answer's id when it has
+//! been begun. At the next start it is [left](Ledger::left) to whoever asks the provider for it.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pointsman_routes::usd::Usd;
@@ -58,10 +61,19 @@ struct Inner {
     waiting: Notify,
     /// The drain sleeps until there is one.
     idle: AtomicBool,
+    /// Answers that an earlier process had made in the background, and whoever waits for them.
+    left: Mutex<Vec<Begun>>,
+    leaves: Notify,
     /// Records that could not be kept.
     lost: AtomicU64,
     /// The journal took no record the last time.
     full: AtomicBool,
+}
+
+impl Inner {
+    fn left(&self) -> std::sync::MutexGuard<'_, Vec<Begun>> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Ledger {
@@ -72,6 +84,8 @@ impl Ledger {
             rules,
             waiting: Notify::new(),
             idle: AtomicBool::new(true),
+            left: Mutex::default(),
+            leaves: Notify::new(),
             lost: AtomicU64::new(0),
             full: AtomicBool::new(false),
         })))
@@ -99,6 +113,25 @@ impl Ledger {
     /// Writes down that a call is about to be sent, and may cost this much: in all, and for its prompt.
     pub fn begin(&self, call: &Call, worst: Usd, prompt: Usd) {
         self.put(|out| entry::push_begun(out, call, worst, prompt));
+    }
+
+    /// Writes down that the answer to a call is made in the background, under this id.
+    pub fn last(&self, call: &Call, answer: &str) {
+        self.put(|out| entry::push_lasting(out, call, answer));
+    }
+
+    /// Waits for requests of an earlier process whose answers are made in the background. Whoever gets
+    /// them [ends](Self::end_of) each; those that nobody has ended are left to the next process.
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn left(&self) -> Vec<Begun> {
+        loop {
+            let left = std::mem::take(&mut *self.0.left());
+            if !left.is_empty() {
+                return left;
+            }
+            self.0.leaves.notified().await;
+        }
     }
 
     /// Writes down a call that has ended, before the end of its answer goes out.
@@ -310,7 +343,12 @@ impl Drain {
             let earlier = self.earlier.is_some_and(|end| at < end);
             match self.begun.get_mut(&id) {
                 // Written down once more, it is still what it was.
-                Some(known) => known.at = at,
+                Some(known) => {
+                    known.at = at;
+                    if begun.row.answer_id.is_some() {
+                        known.begun = begun;
+                    }
+                }
                 // One that was written down once more may have ended before that.
                 None if begun.again && !earlier => {}
                 None => {
@@ -333,6 +371,18 @@ impl Drain {
             return;
         }
         self.earlier = None;
+        let mut lasting = Vec::new();
+        for open in self.begun.values_mut() {
+            if open.earlier && open.begun.row.answer_id.is_some() {
+                // It has not ended, and whoever takes it over ends it.
+                open.earlier = false;
+                lasting.push((*open.begun).clone());
+            }
+        }
+        if !lasting.is_empty() {
+            ledger.0.left().extend(lasting);
+            ledger.0.leaves.notify_one();
+        }
         let orphans: Vec<_> = self.begun.extract_if(.., |_, open| open.earlier).collect();
         if !orphans.is_empty() {
             tracing::warn!(
@@ -367,8 +417,6 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::call::Route;
     use crate::call::example::call;
@@ -452,6 +500,45 @@ mod tests {
                 assert_eq!(rows.orphans(), [charged; 3]);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_lasts_is_left_to_each_next_process_until_it_has_ended() {
+        let (folder, rows) = (tempfile::tempdir().unwrap(), Arc::new(Rows::default()));
+        let config = "model_list:\n\
+            - {model_name: a, litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY}}\n";
+        let call = call(config, Route::Chat, r#"{"model":"a","messages":[]}"#);
+        {
+            let ledger = open(&folder, Orphans::WorstCase);
+            ledger.begin(&call, Usd(9), Usd(2));
+            ledger.last(&call, "resp_1");
+        }
+        for _ in 0..2 {
+            let ledger = open(&folder, Orphans::WorstCase);
+            let drain = ledger.recover(&*rows, Duration::ZERO).await.unwrap();
+            let left = ledger.left().await;
+            assert_eq!(left.len(), 1);
+            assert_eq!(left[0].row.answer_id.as_deref(), Some("resp_1"));
+            drained(ledger, drain, &rows).await;
+            assert!(rows.kept.lock().unwrap().is_empty());
+        }
+        let ledger = open(&folder, Orphans::WorstCase);
+        let drain = ledger.recover(&*rows, Duration::ZERO).await.unwrap();
+        let row = ledger.left().await.remove(0).row;
+        ledger.end_of(&SpendRow {
+            spend: Usd(5),
+            ..row
+        });
+        drained(ledger, drain, &rows).await;
+        let ledger = open(&folder, Orphans::WorstCase);
+        let drain = ledger.recover(&*rows, Duration::ZERO).await.unwrap();
+        assert!(ledger.0.left().is_empty());
+        drained(ledger, drain, &rows).await;
+        let kept = rows.kept.lock().unwrap();
+        assert_eq!(
+            kept.values().map(|row| row.spend).collect::<Vec<_>>(),
+            [Usd(5)]
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,6 +48,10 @@ impl<'a> Door<'a> {
         if own == "/responses" {
             return Self::Call(Route::Responses, None);
         }
+        let route = [Route::InputTokens, Route::Compact].into_iter();
+        if let Some(route) = route.into_iter().find(|route| own == route.path()) {
+            return Self::Call(route, None);
+        }
         if let Some(kept) = own.strip_prefix("/responses/").and_then(Kept::of) {
             return Self::Kept(kept);
         }

@@ -26,7 +26,6 @@ use crate::call::{Dialect, Principal};
 use crate::error::{Denial, Failure, RequestFault};
 use crate::ingress::body::Body;
 use crate::ingress::front::FrontDoor;
-use crate::ingress::kept::KeptDoor;
 use crate::ingress::pass::PassDoor;
 use crate::ingress::respond::Responder;
 use crate::ingress::{answer, gemini, models};
@@ -37,6 +36,7 @@ use crate::routing::Routing;
 use crate::spend::report::Reporter;
 use crate::store::Store;
 use crate::upstream::Upstream;
+use crate::upstream::openai::responses::kept::Keeper;
 
 /// What a gateway is made of.
 #[derive(Clone, Debug)]
@@ -70,13 +70,20 @@ struct Rooms {
     gateway: Gateway,
     front_door: FrontDoor<Answers>,
     pass_door: PassDoor,
-    kept_door: KeptDoor,
+    kept_door: FrontDoor<KeptAnswers>,
     api: Api,
 }
 
 /// What answers a request that has been read.
 pub(super) type Answers = TokenBucket<
     Budgeted<Responder<Reliable<Routing<Upstream>>>, MemoryLedger, access::Access>,
+    MemoryBuckets,
+    access::Access,
+>;
+
+/// What answers a request about a response that is kept.
+pub(super) type KeptAnswers = TokenBucket<
+    Budgeted<Responder<Keeper>, MemoryLedger, access::Access>,
     MemoryBuckets,
     access::Access,
 >;
@@ -141,10 +148,10 @@ impl Doors {
     pub(super) fn new(
         gateway: Gateway,
         front_door: FrontDoor<Answers>,
+        kept_door: FrontDoor<KeptAnswers>,
         reporter: Reporter,
     ) -> Self {
         let client = gateway.upstream.client().clone();
-        let kept_door = KeptDoor::new(gateway.live.clone(), client.clone());
         let pass_door = PassDoor::new(
             gateway.live.clone(),
             client,
@@ -202,6 +209,14 @@ impl Rooms {
                 let model = model.map(percent_decoded);
                 self.front_door.serve(request, route, model).await
             }
+            Door::Kept(_) => {
+                // What stands in such a request's body is nobody's business.
+                let (head, _) = request.into_parts();
+                match Door::of(head.uri.path()) {
+                    Door::Kept(kept) => Box::pin(self.kept_door.serve_kept(&head, kept)).await,
+                    _ => answer::error(&Failure::Request(RequestFault::Route)).map(Out::from),
+                }
+            }
             // Large, and calls need no room for it.
             _ => Box::pin(self.tell(request)).await.map(Out::from),
         }
@@ -239,14 +254,6 @@ impl Rooms {
         }
         if door == Door::Explain {
             return self.explain(request).await;
-        }
-        if matches!(door, Door::Kept(_)) {
-            // What stands in such a request's body is nobody's business.
-            let request = request.map(drop);
-            if let Door::Kept(kept) = Door::of(request.uri().path()) {
-                return self.kept_door.serve(&request, kept).await;
-            }
-            return answer::error(&Failure::Request(RequestFault::Route));
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return answer::error(&Failure::Request(RequestFault::Method("GET, HEAD")));

@@ -60,13 +60,30 @@ pub(super) fn of_stream(call: &Call, deployment: DeploymentId, passage: &Passage
     if progress.counted || !progress.started || !of_words {
         return None;
     }
+    let told = progress.usage.unwrap_or_default();
+    let completion = |counted: &dyn Fn(&str) -> u64| passage.said().tokens(counted);
+    Some(estimated(call, deployment, told, completion))
+}
+
+/// What an answer took that said these words, and nothing of what it took.
+pub(super) fn of_words(call: &Call, deployment: DeploymentId, said: &str) -> Usage {
+    let completion = |counted: &dyn Fn(&str) -> u64| counted(said);
+    estimated(call, deployment, Usage::default(), completion)
+}
+
+/// What an answer took of which this much was told.
+fn estimated(
+    call: &Call,
+    deployment: DeploymentId,
+    told: Usage,
+    completion: impl FnOnce(&dyn Fn(&str) -> u64) -> u64,
+) -> Usage {
     let model = call.model_of(deployment);
     let vocabulary = Vocabulary::of(&model).filter(|_| call.body.len() <= COUNTED_BYTES);
     let counted = |text: &str| match vocabulary {
         Some(vocabulary) => vocabulary.count(text),
         None => words(text),
     };
-    let told = progress.usage.unwrap_or_default();
     let (prompt, completion) = apart(|| {
         let prompt = match dialect::read(call) {
             _ if told.prompt > 0 => told.prompt,
@@ -75,7 +92,7 @@ pub(super) fn of_stream(call: &Call, deployment: DeploymentId, passage: &Passage
         };
         let begun = call.resumed.as_ref().filter(|_| told.prompt == 0);
         let prompt = prompt + begun.map_or(0, |shown| PER_TURN + counted(&shown.words));
-        (prompt, passage.said().tokens(counted))
+        (prompt, completion(&counted))
     });
     let length = Length::asked(call.route, &call.body, &call.peek);
     // What a budget still pays for is all that was asked for.
@@ -84,14 +101,14 @@ pub(super) fn of_stream(call: &Call, deployment: DeploymentId, passage: &Passage
         (asked, paid) => asked.or(paid),
     };
     let most = most.map(|most| most.saturating_mul(length.choices));
-    Some(Usage {
+    Usage {
         prompt,
         // No provider gives more than it was asked for.
         completion: completion
             .min(most.unwrap_or(u64::MAX))
             .max(told.completion),
         ..told
-    })
+    }
 }
 
 fn estimate(request: &chat::Request, count: impl Fn(&str) -> u64 + Copy) -> u64 {

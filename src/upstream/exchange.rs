@@ -127,18 +127,8 @@ fn build<'p>(
             dropped: Vec::new(),
         });
     }
-    if let Some(uri) = endpoint
-        .uri(Route::Responses, model)
-        .filter(|_| call.route == Route::Responses)
-    {
-        let model = endpoint.model_literal(model);
-        let body = openai::responses::request::body(call, attempt.deployment, model)
-            .map_err(|unfit| refused(attempt, unfit))?;
-        return Ok(Exchange {
-            request: request(uri, body, endpoint),
-            way: Way::Responses,
-            dropped: Vec::new(),
-        });
+    if let Some(exchange) = of_responses(attempt, model)? {
+        return Ok(exchange);
     }
     let protocol = providers.protocol_of(&deployment.provider);
     let protocol = protocol.ok_or_else(|| unserved(call, deployment))?;
@@ -208,6 +198,34 @@ fn build<'p>(
         way: Way::Other(protocol),
         dropped: dropped.into_iter().map(Cow::Borrowed).collect(),
     })
+}
+
+/// The exchange of a call in the dialect of responses with a provider that has them; `None` if it has
+/// no such request, and need not have it.
+fn of_responses<'p>(attempt: &Attempt, model: &str) -> Result<Option<Exchange<'p>>, Failure> {
+    let call = &attempt.call;
+    let endpoint = call.live.endpoint(attempt.deployment);
+    let own = match call.route {
+        Route::Responses | Route::Compact => true,
+        Route::InputTokens => openai::responses::counts(call, attempt.deployment),
+        _ => false,
+    };
+    let Some(uri) = endpoint.uri(call.route, model).filter(|_| own) else {
+        return if call.route.wants_keeper() || call.in_background() {
+            let deployment = call.live.deployment(attempt.deployment);
+            Err(unserved(call, deployment))
+        } else {
+            Ok(None)
+        };
+    };
+    let model = endpoint.model_literal(model);
+    let body = openai::responses::request::body(call, attempt.deployment, model)
+        .map_err(|unfit| refused(attempt, unfit))?;
+    Ok(Some(Exchange {
+        request: request(uri, body, endpoint),
+        way: Way::Responses,
+        dropped: Vec::new(),
+    }))
 }
 
 /// The exchange of a call in Gemini's dialect with a provider that speaks it; `None` if the provider

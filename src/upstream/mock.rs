@@ -41,7 +41,7 @@ pub(super) fn answer(attempt: &Attempt, mock: &Mock) -> Result<Answer<Relay>, Fa
         Mock::Error(class) => return Err(failure(attempt, class)),
     };
     let call = &attempt.call;
-    if !(call.route.speaks() || call.route.embeds()) {
+    if !(call.route.speaks() || call.route.embeds()) || call.route.wants_keeper() {
         return Err(Failure::NoDeployment {
             group: call.group_name().to_owned(),
             why: NoDeployment::Route,

@@ -121,7 +121,11 @@ async fn ask(upstream: &Upstream, attempt: &Attempt) -> Result<Answer<Relay>, Fa
     } = upstream;
     let call = &attempt.call;
     let deployment = call.live.deployment(attempt.deployment);
-    let counts = deployment.mock.is_none() && exchange::counts(deployment, providers);
+    let counts = deployment.mock.is_none()
+        && match call.route {
+            Route::InputTokens if openai::responses::counts(call, attempt.deployment) => true,
+            _ => exchange::counts(deployment, providers),
+        };
     if call.route.counts() && !counts {
         return count::answer(attempt);
     }
@@ -304,7 +308,17 @@ fn whole<S>(
                     (bytes, usage)
                 })
             }
-            Way::Responses => openai::responses::stamp_of(call, attempt.deployment).whole(bytes),
+            Way::Responses => {
+                let stamp = openai::responses::stamp_of(call, attempt.deployment);
+                match call.route {
+                    Route::Retrieve | Route::Cancel | Route::Delete => {
+                        Ok((stamp.kept(bytes), None))
+                    }
+                    // Items have ids of their own, which nobody can ask for.
+                    Route::InputItems | Route::InputTokens => Ok((bytes, None)),
+                    _ => stamp.whole(bytes),
+                }
+            }
             Way::Messages(_) => {
                 openai::response::whole(call.name(), bytes, anthropic::same::read_usage)
             }

@@ -58,11 +58,23 @@ pub enum Route {
     EmbedContents,
     /// `/responses`.
     Responses,
+    /// `/responses/input_tokens`.
+    InputTokens,
+    /// `/responses/compact`.
+    Compact,
+    /// A response that its provider keeps: GET of `/responses/{response_id}`.
+    Retrieve,
+    /// What such a response answered: GET of `/responses/{response_id}/input_items`.
+    InputItems,
+    /// That such a response stops: POST to `/responses/{response_id}/cancel`.
+    Cancel,
+    /// The end of such a response: DELETE of `/responses/{response_id}`.
+    Delete,
 }
 
 impl Route {
-    /// Every route.
-    pub const ALL: [Self; 19] = [
+    /// Every route that asks a model for something.
+    pub const ALL: [Self; 21] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
@@ -82,6 +94,8 @@ impl Route {
         Self::EmbedContent,
         Self::EmbedContents,
         Self::Responses,
+        Self::InputTokens,
+        Self::Compact,
     ];
 
     /// What those speak who ask for it.
@@ -104,7 +118,13 @@ impl Route {
             | Self::CountContents
             | Self::EmbedContent
             | Self::EmbedContents => Dialect::Gemini,
-            Self::Responses => Dialect::Responses,
+            Self::Responses
+            | Self::InputTokens
+            | Self::Compact
+            | Self::Retrieve
+            | Self::InputItems
+            | Self::Cancel
+            | Self::Delete => Dialect::Responses,
         }
     }
 
@@ -144,6 +164,8 @@ impl Route {
                 | Self::Messages
                 | Self::CountTokens
                 | Self::Responses
+                | Self::InputTokens
+                | Self::Compact
                 | Self::Generate
                 | Self::GenerateStream
                 | Self::CountContents
@@ -159,6 +181,7 @@ impl Route {
                 | Self::Completions
                 | Self::Messages
                 | Self::Responses
+                | Self::Compact
                 | Self::Generate
                 | Self::GenerateStream
         )
@@ -166,7 +189,28 @@ impl Route {
 
     /// Whether it asks how long a prompt is, which costs nothing.
     pub const fn counts(self) -> bool {
-        matches!(self, Self::CountTokens | Self::CountContents)
+        matches!(
+            self,
+            Self::CountTokens | Self::CountContents | Self::InputTokens
+        )
+    }
+
+    /// Whether it is about a response that its provider keeps.
+    pub const fn is_kept(self) -> bool {
+        matches!(
+            self,
+            Self::Retrieve | Self::InputItems | Self::Cancel | Self::Delete
+        )
+    }
+
+    /// Whether only those can be asked who have OpenAI's responses of their own.
+    pub const fn wants_keeper(self) -> bool {
+        matches!(self, Self::Compact) || self.is_kept()
+    }
+
+    /// Whether it costs nothing: what is only counted or looked up.
+    pub const fn is_free(self) -> bool {
+        self.counts() || self.is_kept()
     }
 
     /// Whether it asks for embeddings.
@@ -235,6 +279,11 @@ impl Route {
             Self::EmbedContent => ":embedContent",
             Self::EmbedContents => ":batchEmbedContents",
             Self::Responses => "/responses",
+            Self::InputTokens => "/responses/input_tokens",
+            Self::Compact => "/responses/compact",
+            Self::Retrieve | Self::Delete => "/responses/{response_id}",
+            Self::InputItems => "/responses/{response_id}/input_items",
+            Self::Cancel => "/responses/{response_id}/cancel",
         }
     }
 
@@ -253,8 +302,13 @@ impl Route {
             Self::Transcriptions => "atranscription",
             Self::Translations => "atranslation",
             Self::Messages => "anthropic_messages",
-            Self::CountTokens | Self::CountContents => "acount_tokens",
+            Self::CountTokens | Self::CountContents | Self::InputTokens => "acount_tokens",
             Self::Responses => "aresponses",
+            Self::Compact => "acompact_responses",
+            Self::Retrieve => "aget_responses",
+            Self::InputItems => "alist_input_items",
+            Self::Cancel => "acancel_responses",
+            Self::Delete => "adelete_responses",
             Self::Generate => "agenerate_content",
             Self::GenerateStream => "agenerate_content_stream",
         }
@@ -269,6 +323,12 @@ impl Route {
             | Self::Messages
             | Self::CountTokens
             | Self::Responses
+            | Self::InputTokens
+            | Self::Compact
+            | Self::Retrieve
+            | Self::InputItems
+            | Self::Cancel
+            | Self::Delete
             | Self::Generate
             | Self::GenerateStream
             | Self::CountContents => !matches!(mode, Mode::Embedding | Mode::Rerank),

@@ -65,6 +65,8 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> General {
         max_response_bytes: megabytes(map, "max_response_size_mb", reader),
         key_header: reader.plain(map, "litellm_key_header_name").map(text),
         always_include_stream_usage: flag(map, "always_include_stream_usage").unwrap_or(false),
+        open_response_ids: flag(map, "disable_responses_id_security").unwrap_or(false),
+        unmanaged_response_ids: flag(map, "allow_unmanaged_response_ids").unwrap_or(false),
         allow_client_credentials: flag(map, "allow_client_side_credentials").unwrap_or(false),
         expose_fallback_errors: flag(map, "expose_fallback_errors_to_caller").unwrap_or(false),
         allow_mock_testing: flag(map, "dangerously_allow_mock_testing_request_params")

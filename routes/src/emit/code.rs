@@ -156,7 +156,7 @@ structs_with_a_default! {
         alerting, alerting_threshold, background_health_checks, health_check_interval,
         health_check_concurrency,
         max_parallel_requests, global_max_parallel_requests, max_request_bytes, max_response_bytes,
-        key_header, always_include_stream_usage, allow_client_credentials, expose_fallback_errors, allow_mock_testing,
+        key_header, always_include_stream_usage, open_response_ids, unmanaged_response_ids, allow_client_credentials, expose_fallback_errors, allow_mock_testing,
         forward_client_headers, budget_error_status, completion_model, pass_through,
     }
 }

@@ -226,6 +226,10 @@ pub struct General {
     pub key_header: Option<Text>,
     /// `always_include_stream_usage`.
     pub always_include_stream_usage: bool,
+    /// `disable_responses_id_security`: whoever has the id of a response may use it.
+    pub open_response_ids: bool,
+    /// `allow_unmanaged_response_ids`: ids that the gateway did not give out may be used.
+    pub unmanaged_response_ids: bool,
     /// `allow_client_side_credentials`.
     pub allow_client_credentials: bool,
     /// `expose_fallback_errors_to_caller`.

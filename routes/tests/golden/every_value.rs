@@ -377,6 +377,8 @@ fn general() -> General {
         max_response_bytes: Some(1 << 30),
         key_header: Some(text("x-key")),
         always_include_stream_usage: true,
+        open_response_ids: true,
+        unmanaged_response_ids: true,
         allow_client_credentials: true,
         expose_fallback_errors: true,
         allow_mock_testing: true,

@@ -18,7 +18,7 @@ mod write;
 
 pub use self::read::request;
 pub use self::stream::Encoder;
-pub use self::write::{failed_event, response};
+pub use self::write::{count, failed_event, response};
 
 /// What the `encrypted_content` of a thought begins with if it is the provider's proof of it.
 const SIGNED: &str = "pm1s.";

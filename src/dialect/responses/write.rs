@@ -35,6 +35,13 @@ pub fn response(call: &Call, answer: &Answer, created: u64) -> Bytes {
     out.freeze()
 }
 
+/// How many tokens a prompt has.
+pub fn count(answer: &Answer) -> Bytes {
+    let tokens = answer.usage.map_or(0, |usage| usage.prompt);
+    let count = json!({"object": "response.input_tokens", "input_tokens": tokens});
+    count.to_string().into()
+}
+
 /// The last event of a stream that broke: a response that failed. `head` is an object with what is
 /// known of the response beside that; `sequence` the number of the event.
 pub fn failed_event(

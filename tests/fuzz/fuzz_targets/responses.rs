@@ -47,6 +47,7 @@ static CALL: LazyLock<Arc<Call>> = LazyLock::new(|| {
         peek: peek::peek(BODY).expect("a body").on(Route::Responses),
         spoken: Spoken::default(),
         resumed: None,
+        kept: None,
         wants_usage: true,
         as_list: false,
         timeout: None,

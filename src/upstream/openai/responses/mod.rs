@@ -13,10 +13,18 @@ pub(crate) use self::restamp::stamp_of;
 pub use self::stamp::Stamp;
 
 use http::StatusCode;
+use pointsman_routes::table::DeploymentId;
 use serde_json::Value;
 
+use crate::call::Call;
 use crate::error::Special;
 use crate::upstream::protocol::Told;
+
+/// Whether a deployment itself counts the tokens of a prompt: OpenAI's own servers and Azure's do.
+pub(crate) fn counts(call: &Call, id: DeploymentId) -> bool {
+    let provider = &call.live.deployment(id).provider.name;
+    call.live.endpoint(id).keeps_responses() && matches!(&**provider, "openai" | "azure")
+}
 
 /// What a response, or an event of its stream, says went wrong: `{"code", "message", "param"}`.
 fn told(error: &Value) -> Told {

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::super::request::named;
 use crate::call::peek::Class;
-use crate::call::{Call, Field};
+use crate::call::{Call, Field, Route};
 use crate::dialect::responses::OWN_CONTENT;
 use crate::upstream::protocol::Unfit;
 use crate::wire::json;
@@ -67,7 +67,8 @@ pub(crate) fn body(
             _ => {}
         }
     }
-    let cut = call.tab.most_output();
+    let own = call.route == Route::Responses;
+    let cut = call.tab.most_output().filter(|_| own);
     if let Some(most) = cut {
         let shown = most.to_string();
         match peek.get(Field::MaxOutputTokens) {
@@ -76,7 +77,7 @@ pub(crate) fn body(
             None => splice.insert(&named("max_output_tokens", shown.as_bytes())),
         }
     }
-    if !deployment.defaults.is_empty() {
+    if own && !deployment.defaults.is_empty() {
         add_defaults(text, deployment, cut.is_some(), &mut splice);
     }
     Ok(splice.apply(text, peek.open, peek.empty))
@@ -97,9 +98,13 @@ fn previous(call: &Call, id: DeploymentId) -> Result<Vec<u8>, Unfit> {
         Unfit::new(Some("previous_response_id"), what)
     };
     let text = call.peek.text(&call.body, Field::PreviousResponseId);
-    let issued = text
-        .and_then(|text| call.live.ids().open(&text))
-        .ok_or_else(unknown)?;
+    let text = text.unwrap_or_default();
+    let Some(issued) = call.live.ids().open(&text) else {
+        // It was let in as a provider's own.
+        let mut literal = Vec::new();
+        json::push_string(&mut literal, &text);
+        return Ok(literal);
+    };
     let maker = call.live.deployment_named(&issued.deployment);
     let here = maker.filter(|maker| {
         let own = call.live.endpoint(id);
@@ -175,7 +180,8 @@ fn add_defaults(text: &[u8], deployment: &Deployment, bounded: bool, splice: &mu
     }
     for (name, value) in deployment.defaults.iter() {
         let (name, value) = (&**name, &**value);
-        if CHAT_ONLY.contains(&name) {
+        // What is made in the background without a word of the caller's would be paid by nobody.
+        if CHAT_ONLY.contains(&name) || name == "background" {
             continue;
         }
         // A file names them as chat does.

@@ -27,6 +27,11 @@ pub struct Restamp {
     call: Arc<Call>,
     deployment: DeploymentId,
     progress: Progress,
+    /// The caller gets events as soon as there are some, be they words or not: nobody else would be asked
+    /// for the same.
+    whenever: bool,
+    /// It is looked up, and what became of it is no affair of the gateway's.
+    kept: bool,
     /// Nobody else can go on with it; what was said is only counted.
     said: Said,
     /// The number of the last event.
@@ -38,6 +43,8 @@ pub struct Restamp {
 impl Restamp {
     /// The events that answer `call`, from a deployment.
     pub fn new(call: Arc<Call>, deployment: DeploymentId) -> Self {
+        let kept = call.kept.is_some();
+        let whenever = kept || call.in_background();
         let head = json!({
             "id": "", "object": "response", "created_at": 0, "incomplete_details": null,
             "instructions": null, "metadata": {}, "model": call.name(), "output": [],
@@ -49,6 +56,8 @@ impl Restamp {
             call,
             deployment,
             progress: Progress::default(),
+            whenever,
+            kept,
             said: Said::unheard(),
             sequence: 0,
             head: match head {
@@ -137,14 +146,22 @@ impl Restamp {
         };
         let inner = response.value(&data);
         let shown = Found::read(inner).map_err(|_| malformed())?;
-        if kind == b"\"response.failed\"" {
+        self.progress.started |= self.whenever;
+        if kind == b"\"response.failed\"" && !self.kept {
             let failure = shown.failure(inner);
             return Err(failure.unwrap_or(Broken::Told(told(&Value::Null))));
         }
-        if matches!(kind, b"\"response.completed\"" | b"\"response.incomplete\"") {
+        if matches!(
+            kind,
+            b"\"response.completed\""
+                | b"\"response.incomplete\""
+                | b"\"response.failed\""
+                | b"\"response.cancelled\""
+        ) {
+            let usage = shown.usage(inner);
             self.progress = Progress {
-                usage: shown.usage(inner),
-                counted: true,
+                usage,
+                counted: usage.is_some() || !self.whenever,
                 done: true,
                 finished: true,
                 started: true,
@@ -178,6 +195,15 @@ fn note(kind: &[u8], delta: &[u8], said: &mut Said) {
 
 /// The names that an answer to a call bears.
 pub(crate) fn stamp_of(call: &Call, deployment: DeploymentId) -> Stamp<'_> {
+    if let Some(kept) = &call.kept {
+        return Stamp {
+            ids: call.live.ids(),
+            owner: kept.issued.owner,
+            deployment: &kept.issued.deployment,
+            model: call.name(),
+            previous: None,
+        };
+    }
     Stamp {
         ids: call.live.ids(),
         owner: call.principal.owner(),

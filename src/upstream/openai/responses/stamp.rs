@@ -65,6 +65,22 @@ impl Found {
         Ok(found)
     }
 
+    /// Whether it is a response, and not what is said of one that was deleted, or an error.
+    pub(super) fn is_response(&self) -> bool {
+        self.id.is_some() && self.status.is_some()
+    }
+
+    /// Whether it says that it failed.
+    pub(super) fn failed(&self, text: &[u8]) -> bool {
+        self.status.map(|status| status.value(text)) == Some(b"\"failed\"")
+    }
+
+    /// Whether it goes on.
+    pub(super) fn goes_on(&self, text: &[u8]) -> bool {
+        let status = self.status.map(|status| status.value(text));
+        matches!(status, Some(b"\"queued\"" | b"\"in_progress\""))
+    }
+
     /// The response's own word that it failed, or an error in place of a response.
     pub(super) fn failure(&self, text: &[u8]) -> Option<Broken> {
         let error = self.error?.value(text);

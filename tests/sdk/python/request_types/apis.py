@@ -14,6 +14,16 @@ OPENAI = {
     "embedding": ("embedding_create_params.EmbeddingCreateParams", "embeddings"),
     "moderation": ("moderation_create_params.ModerationCreateParams", "moderations"),
     "response": ("responses.response_create_params.ResponseCreateParams", "responses.responses"),
+    "compact": (
+        "responses.response_compact_params.ResponseCompactParams",
+        "responses.responses",
+        "compact",
+    ),
+    "input_tokens": (
+        "responses.input_token_count_params.InputTokenCountParams",
+        "responses.input_tokens",
+        "count",
+    ),
     "speech": ("audio.speech_create_params.SpeechCreateParams", "audio.speech"),
     "transcription": (
         "audio.transcription_create_params.TranscriptionCreateParams",

@@ -79,6 +79,7 @@ async fn serve(
         Some(Service::Other(api)) => api.check(&Asked {
             method: &head.method,
             path: &path,
+            query: head.uri.query().unwrap_or_default(),
             headers: &head.headers,
             body: &body,
         }),

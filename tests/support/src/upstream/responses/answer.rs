@@ -14,6 +14,24 @@ pub(super) fn is_own(id: &str) -> bool {
     id.starts_with(OWN)
 }
 
+/// A conversation made short.
+pub(super) fn compacted(asked: &Value) -> Value {
+    let short = json!({"id": "cmp_0", "type": "compaction", "encrypted_content": "short"});
+    let whole = response(asked);
+    json!({"id": whole["id"], "object": "response.compaction", "created_at": CREATED,
+        "output": [short], "usage": whole["usage"]})
+}
+
+/// What is told of a response that is made in the background.
+pub(super) fn queued(asked: &Value) -> Value {
+    let mut begun = response(asked);
+    begun["background"] = true.into();
+    begun["status"] = "queued".into();
+    begun["output"] = json!([]);
+    begun["usage"] = Value::Null;
+    begun
+}
+
 /// The whole response to a request.
 pub(super) fn response(asked: &Value) -> Value {
     let model = asked["model"].as_str().unwrap_or("unnamed");

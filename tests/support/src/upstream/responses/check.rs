@@ -23,6 +23,17 @@ pub(super) fn request(body: &Value) -> Vec<String> {
     wrong
 }
 
+/// What is wrong with a request that stands beside those for responses.
+pub(super) fn beside(what: &str, body: &Value) -> Vec<String> {
+    let mut wrong = OPENAI.check(what, body);
+    if let Some(id) = body["previous_response_id"].as_str()
+        && !is_own(id)
+    {
+        wrong.push(format!("there is no response {id}"));
+    }
+    wrong
+}
+
 /// The id of an item begins with what tells of its type.
 fn id(item: &Value) -> Option<String> {
     let kind = item["type"].as_str().unwrap_or("message");

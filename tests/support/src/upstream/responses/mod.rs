@@ -41,6 +41,12 @@ impl Api for Responses {
             }
             return (body, wrong);
         };
+        if asked.method == "POST" && matches!(kept, "compact" | "input_tokens") {
+            let (mut body, mut wrong) = common::strict(asked.body);
+            wrong.extend(check::beside(kept, &body));
+            body["beside"] = kept.into();
+            return (body, wrong);
+        }
         let (id, tail) = kept.split_once('/').unwrap_or((kept, ""));
         let mut wrong = Vec::new();
         if !answer::is_own(id) {
@@ -58,7 +64,13 @@ impl Api for Responses {
         if !asked.body.is_empty() {
             wrong.push("a body where none belongs".into());
         }
-        let asked = json!({"kept": id, "tail": tail, "method": asked.method.as_str()});
+        let query: Vec<_> = asked.query.split('&').collect();
+        let after = query.iter().find_map(|pair| {
+            let after = pair.strip_prefix("starting_after=")?;
+            after.parse::<u64>().ok()
+        });
+        let asked = json!({"kept": id, "tail": tail, "method": asked.method.as_str(),
+            "stream": query.contains(&"stream=true"), "after": after});
         (asked, wrong)
     }
 
@@ -75,13 +87,23 @@ impl Api for Responses {
 
     fn usual(&self, _path: &str, asked: &Value, reply: &Reply) -> (&'static str, Vec<Bytes>) {
         let whole = |value: Value| ("application/json", vec![Bytes::from(value.to_string())]);
-        if let Some(id) = asked["kept"].as_str() {
-            return whole(answer::kept(id, asked));
+        match asked["beside"].as_str() {
+            Some("compact") => return whole(answer::compacted(asked)),
+            Some(_) => return whole(json!({"object": "response.input_tokens", "input_tokens": 7})),
+            None => {}
         }
-        let response = answer::response(asked);
+        let response = match asked["kept"].as_str() {
+            Some(id) => answer::kept(id, asked),
+            None if asked["background"] == true && asked["stream"] != true => {
+                return whole(answer::queued(asked));
+            }
+            None => answer::response(asked),
+        };
         if asked["stream"] == true {
             let events = answer::events(&response);
-            let pieces = events.iter().map(|data| self.event(data, reply)).collect();
+            let after = asked["after"].as_u64().map_or(0, |after| after + 1);
+            let later = events.iter().skip(usize::try_from(after).unwrap_or(0));
+            let pieces = later.map(|data| self.event(data, reply)).collect();
             return (self.stream_type(), pieces);
         }
         whole(response)
