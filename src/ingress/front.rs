@@ -163,6 +163,7 @@ where
         };
         answer.map_err(|error| (self.reason)(call, customer.as_deref(), error.into()))
     }
+
     /// Reserves what an answer may cost that is made in the background, if there is room for another.
     fn begin_background(&self, call: &Call, customer: Option<&Customer>) -> Result<(), Failure> {
         let room = self

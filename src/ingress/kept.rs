@@ -166,7 +166,7 @@ fn streams(query: &str) -> bool {
 fn issued(live: &Live, principal: &Principal, id: &str) -> Result<Issued, Failure> {
     let general = &live.routes().general;
     let Some(issued) = live.ids().open(id) else {
-        let open = general.unmanaged_response_ids || general.open_response_ids || principal.admin;
+        let open = general.unmanaged_response_ids || general.open_response_ids;
         return unmanaged(live, principal, id)
             .filter(|_| open)
             .ok_or(Failure::Denied(Denial::ForeignResponse));

@@ -77,6 +77,27 @@ test("a response that is kept", async () => {
   await client.responses.delete(made.id);
 });
 
+test("an answer in the background", async () => {
+  const asked = { model: "chat", input: "hi there", background: true };
+  const made = await client.responses.create(asked);
+  assert.equal(made.status, "queued");
+  const kept = await client.responses.retrieve(made.id);
+  assert.deepEqual([kept.id, kept.status], [made.id, "completed"]);
+  const stream = await client.responses.retrieve(made.id, { stream: true, starting_after: 2 });
+  const numbers = [];
+  for await (const event of stream) numbers.push(event.sequence_number);
+  assert.equal(numbers[0], 3);
+});
+
+test("what stands beside responses", async () => {
+  for (const model of models) {
+    const count = await client.responses.inputTokens.count({ model, input: "hi there" });
+    assert.ok(count.input_tokens > 0);
+  }
+  const short = await client.responses.compact({ model: "chat", input: "hi there" });
+  assert.equal(short.output[0].type, "compaction");
+});
+
 test("errors are the SDK's own", async () => {
   const foreign = client.responses.retrieve("resp_of_somebody_else");
   await assert.rejects(foreign, OpenAI.PermissionDeniedError);

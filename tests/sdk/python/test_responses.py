@@ -172,6 +172,47 @@ class Responses(unittest.TestCase):
         self.assertEqual(more.previous_response_id, made.id)
         self.client.responses.delete(made.id)
 
+    def test_an_answer_in_the_background(self):
+        made = self.client.responses.create(model="chat", input="hi there", background=True)
+        self.assertEqual((made.status, made.usage), ("queued", None))
+        kept = self.client.responses.retrieve(made.id, include=["reasoning.encrypted_content"])
+        self.assertEqual((kept.id, kept.status), (made.id, "completed"))
+        self.assertGreater(kept.usage.total_tokens, 0)
+        made = self.client.responses.create(model="chat", input="and you?", background=True)
+        self.assertEqual(self.client.responses.cancel(made.id).status, "cancelled")
+        with self.assertRaises(openai.BadRequestError) as raised:
+            self.client.responses.create(model="claude", input="hi", background=True)
+        self.assertEqual(raised.exception.param, "background")
+
+    def test_a_stream_in_the_background_is_taken_up_again(self):
+        stream = self.client.responses.create(
+            model="chat", input="hi there", background=True, stream=True
+        )
+        with stream:
+            first = next(iter(stream))
+        kept = list(self.client.responses.retrieve(first.response.id, stream=True))
+        self.assertEqual(kept[-1].type, "response.completed")
+        self.assertEqual(kept[-1].response.id, first.response.id)
+        later = list(
+            self.client.responses.retrieve(first.response.id, stream=True, starting_after=3)
+        )
+        self.assertEqual([event.sequence_number for event in later], list(range(4, len(kept))))
+
+    def test_tokens_are_counted(self):
+        for model in self.everywhere():
+            count = self.client.responses.input_tokens.count(
+                model=model, input="hi there", instructions="be brief", tools=[WEATHER]
+            )
+            self.assertEqual(count.object, "response.input_tokens")
+            self.assertGreater(count.input_tokens, 0)
+
+    def test_a_conversation_is_made_short(self):
+        made = self.client.responses.create(model="chat", input="hi there")
+        short = self.client.responses.compact(model="chat", previous_response_id=made.id)
+        self.assertEqual(short.object, "response.compaction")
+        self.assertEqual(short.output[0].type, "compaction")
+        self.assertGreater(short.usage.total_tokens, 0)
+
     def test_errors_are_the_sdks_own(self):
         with self.assertRaises(openai.PermissionDeniedError):
             self.client.responses.retrieve("resp_of_somebody_else")
@@ -203,6 +244,14 @@ class Async(unittest.IsolatedAsyncioTestCase):
         async with AsyncOpenAI(base_url=f"{GATEWAY}/v1", api_key=KEY, max_retries=0) as client:
             stream = await client.responses.create(model="flash", input="hi there", stream=True)
             kinds = [event.type async for event in stream]
+        self.assertEqual(kinds[-1], "response.completed")
+
+    async def test_an_answer_in_the_background(self):
+        async with AsyncOpenAI(base_url=f"{GATEWAY}/v1", api_key=KEY, max_retries=0) as client:
+            made = await client.responses.create(model="chat", input="hi you", background=True)
+            stream = await client.responses.retrieve(made.id, stream=True)
+            kinds = [event.type async for event in stream]
+            await client.responses.delete(made.id)
         self.assertEqual(kinds[-1], "response.completed")
 
 
