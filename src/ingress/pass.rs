@@ -26,7 +26,7 @@ use crate::live::{Api, Authority, Handle, Live};
 use crate::spend::pass::PassRecord;
 use crate::spend::price::Cost;
 use crate::spend::report::Reporter;
-use crate::upstream::client::{Pieces, Reply, SendError};
+use crate::upstream::client::{Broken, Pieces, Reply, SendError};
 use crate::upstream::pass::{PassEnd, Passed, Tap};
 use crate::upstream::{Client, authority};
 use crate::wire::asked::Asked;
@@ -538,7 +538,7 @@ fn answer_headers(headers: &HeaderMap, api: &Api) -> HeaderMap {
 }
 
 /// Whether a request broke off because the caller sent more than it may.
-fn is_too_long(error: &hyper::Error) -> bool {
+fn is_too_long(error: &Broken) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         if error.is::<LengthLimitError>() {
