@@ -1,6 +1,5 @@
 //! A caller that goes away takes the upstream call with it.
 
-#![expect(clippy::unwrap_used, reason = "to panic is how a test fails")]
 
 use serde_json::{Value, json};
 use support::scene::{CHAT, Scene, saying, streaming};
