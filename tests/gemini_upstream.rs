@@ -344,7 +344,7 @@ async fn gemini__thinks() {
         joined(&chunks, "/choices/0/delta/reasoning_content"),
         "Let me think."
     );
-    let level = json!({"thinkingLevel": "low", "includeThoughts": true});
+    let level = json!({"thinkingLevel": "LOW", "includeThoughts": true});
     assert_eq!(sent(&scene)["generationConfig"]["thinkingConfig"], level);
 }
 

@@ -261,14 +261,15 @@ fn thinking(reasoning: &Reasoning, model: Model) -> Option<Value> {
     Some(Value::Object(config))
 }
 
+/// A level as Google's SDK names it.
 fn level(effort: &Effort, model: Model) -> String {
     let level = match effort {
         // None of them can be kept from thinking.
-        Effort::None | Effort::Minimal if model.is_flash => "minimal",
-        Effort::None | Effort::Minimal | Effort::Low => "low",
-        Effort::Medium if model.has_middle_level() => "medium",
-        Effort::Medium | Effort::High | Effort::Max => "high",
-        Effort::Other(word) => return word.clone(),
+        Effort::None | Effort::Minimal if model.is_flash => "MINIMAL",
+        Effort::None | Effort::Minimal | Effort::Low => "LOW",
+        Effort::Medium if model.has_middle_level() => "MEDIUM",
+        Effort::Medium | Effort::High | Effort::Max => "HIGH",
+        Effort::Other(word) => return word.to_ascii_uppercase(),
     };
     level.to_owned()
 }

@@ -417,17 +417,17 @@ fn thinking_is_a_level_or_a_budget() {
         (
             pro,
             effort(Effort::Medium),
-            json!({"thinkingLevel": "high", "includeThoughts": true}),
+            json!({"thinkingLevel": "HIGH", "includeThoughts": true}),
         ),
         (
             flash,
             effort(Effort::Medium),
-            json!({"thinkingLevel": "medium", "includeThoughts": true}),
+            json!({"thinkingLevel": "MEDIUM", "includeThoughts": true}),
         ),
         (
             flash,
             effort(Effort::None),
-            json!({"thinkingLevel": "minimal", "includeThoughts": false}),
+            json!({"thinkingLevel": "MINIMAL", "includeThoughts": false}),
         ),
         (
             pro,

@@ -4,7 +4,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from . import apis, aws, models
+from . import apis, aws, google, models
 from .table import Table
 
 # By the name of a table: the package that it comes from, and what reads it.
@@ -15,6 +15,8 @@ TABLES = {
     "mistral": ("mistralai", models.mistral),
     "cohere": ("cohere", models.cohere),
     "ollama": ("ollama", models.ollama),
+    "gemini": ("google-genai", google.gemini),
+    "vertex": ("google-genai", google.vertex),
     "bedrock": ("botocore", aws.bedrock),
 }
 # Tables of packages that older.txt pins, for versions of an API that the newest know no more.

@@ -2,9 +2,9 @@
 
 use super::anthropic::{Anthropic, check_body};
 use super::api::{Api, Asked};
-use super::gemini::{Gemini, body, count_on_vertex, plain};
+use super::gemini::{Gemini, body, plain};
 use super::reply::Reply;
-use super::types::ANTHROPIC_2023_06_01;
+use super::types::{ANTHROPIC_2023_06_01, VERTEX};
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
@@ -41,24 +41,14 @@ impl Api for Vertex {
         let (maker, model, method) = parts(asked.path).unwrap_or_default();
         let (mut value, mut wrong) = super::check::strict(asked.body);
         if maker == "google" {
-            value = plain(&value, method);
+            value = plain(&VERTEX, &value, method);
         }
         if self.credential(asked.headers).is_none() {
             wrong.push("no bearer token".into());
         }
         match (maker, method) {
-            ("google", "predict") => {
-                for instance in value["instances"].as_array().into_iter().flatten() {
-                    if !instance["content"].is_string() {
-                        wrong.push("an instance without content".into());
-                    }
-                }
-            }
             ("google", _) => {
-                wrong.extend(match method {
-                    "countTokens" => count_on_vertex(&value),
-                    _ => body(&value, model, method),
-                });
+                wrong.extend(body(&VERTEX, &value, model, method));
                 for content in value["contents"].as_array().into_iter().flatten() {
                     if !matches!(content["role"].as_str(), Some("user" | "model")) {
                         wrong.push("Please use a valid role: user, model.".into());

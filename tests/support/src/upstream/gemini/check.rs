@@ -1,49 +1,83 @@
 //! What Google refuses beyond names and types.
 
-use super::shape::{self, BATCH, COUNT, COUNT_ON_VERTEX, EMBED, GENERATE};
-use serde_json::Value;
+use super::super::types::{GEMINI, Table};
+use serde_json::{Value, json};
+
+/// What a request to count holds at the Gemini API beside its contents, which the SDK does not send.
+///
+/// Source: Google's API reference, `models.countTokens`.
+const WHOLE: &str = "generateContentRequest";
+
+/// The name in a table of what a method takes.
+fn request(method: &str) -> &str {
+    match method {
+        "streamGenerateContent" => "generateContent",
+        method => method,
+    }
+}
 
 /// A request as Google's parser reads it.
-pub(in super::super) fn plain(body: &Value, method: &str) -> Value {
-    shape::of(method).map_or_else(|| body.clone(), |kind| shape::plain(body, kind))
+pub(in super::super) fn plain(types: &Table, body: &Value, method: &str) -> Value {
+    let request = request(method);
+    if !types.knows(request) {
+        return body.clone();
+    }
+    let mut body = types.plain(request, body);
+    if let Some(whole) = body.get(WHOLE) {
+        body[WHOLE] = types.plain("generateContent", whole);
+    }
+    body
 }
 
-/// What is wrong with a request that Vertex AI is to count.
-pub(in super::super) fn count_on_vertex(body: &Value) -> Vec<String> {
-    let mut wrong = Vec::new();
-    shape::check(body, &COUNT_ON_VERTEX, "request", &mut wrong);
-    wrong
-}
-
-/// What is wrong with a request.
-pub(in super::super) fn body(body: &Value, model: &str, method: &str) -> Vec<String> {
-    let mut wrong = Vec::new();
-    match method {
-        "generateContent" | "streamGenerateContent" => {
-            shape::check(body, &GENERATE, "request", &mut wrong);
-            conversation(body, model, &mut wrong);
+/// What is wrong with a request by the types of one of Google's two APIs.
+pub(in super::super) fn body(
+    types: &Table,
+    body: &Value,
+    model: &str,
+    method: &str,
+) -> Vec<String> {
+    let request = request(method);
+    if !types.knows(request) {
+        return vec![format!("no method {method}")];
+    }
+    let (counted, whole) = apart(body);
+    let mut wrong = types.check(request, &counted);
+    match request {
+        "generateContent" => conversation(body, model, &mut wrong),
+        "countTokens" if !whole.is_null() => {
+            wrong.extend(whole_request(&whole, model));
         }
-        "countTokens" => {
-            shape::check(body, &COUNT, "request", &mut wrong);
-            let whole = &body["generateContentRequest"];
-            if whole.is_object() {
-                if whole["model"] != format!("models/{model}") {
-                    wrong.push("generateContentRequest.model is another model".into());
-                }
-                conversation(whole, model, &mut wrong);
-            }
-        }
-        "embedContent" => shape::check(body, &EMBED, "request", &mut wrong),
         "batchEmbedContents" => {
-            shape::check(body, &BATCH, "request", &mut wrong);
-            for request in body["requests"].as_array().into_iter().flatten() {
+            for request in list(&body["requests"]) {
                 if request["model"] != format!("models/{model}") {
                     wrong.push("requests[].model is another model".into());
                 }
             }
         }
-        other => wrong.push(format!("no method {other}")),
+        _ => {}
     }
+    wrong
+}
+
+/// A request without the whole one that is to be counted, and that one.
+fn apart(body: &Value) -> (Value, Value) {
+    let mut counted = body.clone();
+    let members = counted.as_object_mut();
+    let whole = members.and_then(|members| members.remove(WHOLE));
+    (counted, whole.unwrap_or_default())
+}
+
+fn whole_request(whole: &Value, model: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut request = whole.clone();
+    let said = request
+        .as_object_mut()
+        .and_then(|members| members.remove("model"));
+    if said != Some(json!(format!("models/{model}"))) {
+        wrong.push(format!("{WHOLE}.model is another model"));
+    }
+    wrong.extend(GEMINI.check("generateContent", &request));
+    conversation(&request, model, &mut wrong);
     wrong
 }
 
@@ -96,6 +130,9 @@ fn turn<'a>(content: &'a Value, model: &str, calls: &mut Vec<&'a Value>, wrong: 
     let parts = list(&content["parts"]);
     if parts.is_empty() {
         wrong.push("a content without parts".into());
+    }
+    if !matches!(content["role"].as_str(), None | Some("user" | "model")) {
+        wrong.push("Please use a valid role: user, model.".into());
     }
     for part in parts {
         let data = DATA.iter().filter(|name| !part[**name].is_null()).count();

@@ -2,16 +2,16 @@
 
 mod answer;
 mod check;
-mod shape;
 
 use super::api::{Api, Asked};
 use super::check as common;
 use super::reply::Reply;
+use super::types::GEMINI;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-pub(super) use check::{body, count_on_vertex, plain};
+pub(super) use check::{body, plain};
 
 /// The Gemini API.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ impl Api for Gemini {
             wrong.push("the header authorization is not for this API".into());
         }
         let (model, method) = parts(asked.path).unwrap_or_default();
-        let body = plain(&body, method);
+        let body = plain(&GEMINI, &body, method);
         if body.is_object() {
-            wrong.extend(check::body(&body, model, method));
+            wrong.extend(check::body(&GEMINI, &body, model, method));
         }
         (body, wrong)
     }

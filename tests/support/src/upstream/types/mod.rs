@@ -5,6 +5,7 @@
 
 mod check;
 mod form;
+mod google;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -103,8 +104,17 @@ impl Table {
         form::read(self, self.request(request), fields)
     }
 
-    /// The type of a request, by its name in the table.
-    pub(super) fn request(&self, name: &str) -> &Type {
+    /// A body as Google's parser reads it.
+    pub(super) fn plain(&self, request: &str, body: &Value) -> Value {
+        google::read(self, self.request(request), body)
+    }
+
+    /// Whether there is a request of this name.
+    pub(super) fn knows(&self, request: &str) -> bool {
+        self.requests.contains_key(request)
+    }
+
+    fn request(&self, name: &str) -> &Type {
         let known = self.requests.get(name);
         known.unwrap_or_else(|| panic!("no request {name}"))
     }
@@ -131,10 +141,12 @@ tables! {
     ANTHROPIC_2023_06_01 = "anthropic-2023-06-01";
     BEDROCK = "bedrock";
     COHERE = "cohere";
+    GEMINI = "gemini";
     GROQ = "groq";
     MISTRAL = "mistral";
     OLLAMA = "ollama";
     OPENAI = "openai";
+    VERTEX = "vertex";
 }
 
 #[cfg(test)]
