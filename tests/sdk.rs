@@ -108,6 +108,8 @@ fn with_ends<'a>(
         .env("GATEWAY_URL", gateway.url(""))
         .env("GATEWAY_KEY", MASTER_KEY)
         .env("UPSTREAM_URL", upstream.url(""))
+        .env("TEST_AWS_ID", AWS_ID)
+        .env("TEST_AWS_SECRET", AWS_SECRET)
         .env_remove("OPENAI_API_KEY")
         .env_remove("OPENAI_BASE_URL")
 }
@@ -255,6 +257,10 @@ async fn the_node_sdk_works_through_the_gateway() {
     assert!(scene.upstream.seen().len() > 15);
 }
 
+/// The key of AWS's examples, with which the fake checks what is signed.
+const AWS_ID: &str = "AKIDEXAMPLE";
+const AWS_SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
 /// One model group for each kind of upstream, and some for embeddings.
 async fn every_upstream() -> Scene {
     let upstream = Upstream::start().await;
@@ -276,6 +282,15 @@ async fn every_upstream() -> Scene {
             &root,
             "aws_region_name: eu-west-1",
         ),
+        (
+            "signed",
+            "bedrock/us.anthropic.claude-opus-4-1-20250805-v1:0",
+            &root,
+            "aws_region_name: eu-west-1
+      aws_access_key_id: os.environ/TEST_AWS_ID
+      aws_secret_access_key: os.environ/TEST_AWS_SECRET
+      use_in_pass_through: true",
+        ),
         ("cohere", "cohere/command-a-vision-07-2025", &root, ""),
         ("ollama", "ollama/llama3.2-vision", &root, ""),
         ("vectors", "openai/text-embedding-3-small", &v1, ""),
@@ -284,12 +299,17 @@ async fn every_upstream() -> Scene {
         ("ranking", "cohere/rerank-v3.5", &root, ""),
     ];
     let entries = groups.map(|(name, model, base, more)| {
+        // What is signed shows no key.
+        let key = match name {
+            "signed" => "",
+            _ => "api_key: os.environ/TEST_UPSTREAM_KEY",
+        };
         format!(
             "  - model_name: {name}
     litellm_params:
       model: {model}
       api_base: {base}
-      api_key: os.environ/TEST_UPSTREAM_KEY
+      {key}
       {more}
 "
         )
@@ -309,7 +329,12 @@ general_settings:
 ",
         entries.concat()
     );
-    Scene::between(upstream, gateway!(), &config).await
+    let signing = gateway!()
+        .env("TEST_AWS_ID", AWS_ID)
+        .env("TEST_AWS_SECRET", AWS_SECRET);
+    let scene = Scene::between(upstream, signing, &config).await;
+    scene.upstream.also_expect_key(AWS_ID);
+    scene
 }
 
 #[tokio::test]

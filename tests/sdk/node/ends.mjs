@@ -6,7 +6,7 @@
 export const { GATEWAY_URL, GATEWAY_KEY, UPSTREAM_URL } = process.env;
 
 // One model group for each kind of upstream, all of them behind the same gateway.
-export const models = ["openai", "anthropic", "gemini", "vertex", "bedrock", "cohere", "ollama"];
+export const models = ["openai", "anthropic", "gemini", "vertex", "bedrock", "signed", "cohere", "ollama"];
 
 export const said = "hi there";
 export const system = "Speak like a railwayman.";

@@ -1,7 +1,7 @@
 """What every script here talks to, and what it says.
 
-The environment names the gateway (GATEWAY_URL, GATEWAY_KEY) and the fake upstream's control
-endpoints (UPSTREAM_URL).
+The environment names the gateway (GATEWAY_URL, GATEWAY_KEY), the fake upstream's control endpoints
+(UPSTREAM_URL) and the key that the gateway signs with (TEST_AWS_ID, TEST_AWS_SECRET).
 """
 
 import base64
@@ -13,8 +13,9 @@ GATEWAY = os.environ["GATEWAY_URL"]
 KEY = os.environ["GATEWAY_KEY"]
 UPSTREAM = os.environ["UPSTREAM_URL"]
 
-# One model group for each kind of upstream, all of them behind the same gateway.
-MODELS = ["openai", "anthropic", "gemini", "vertex", "bedrock", "cohere", "ollama"]
+# One model group for each kind of upstream, all of them behind the same gateway. Bedrock is there with
+# a bearer token and, as `signed`, with a key that signs.
+MODELS = ["openai", "anthropic", "gemini", "vertex", "bedrock", "signed", "cohere", "ollama"]
 
 SAID = "hi there"
 SYSTEM = "Speak like a railwayman."
@@ -44,6 +45,30 @@ def control(path, body):
 def received():
     with urllib.request.urlopen(f"{UPSTREAM}/__fake/requests") as answer:
         return json.load(answer)[-1]
+
+
+def signature(request):
+    """The signature that a request to AWS shows, and the one that botocore gives to it."""
+    # Only what reaches AWS needs it.
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    headers = dict(request["headers"])
+    _, shown = headers["authorization"].split(" ", 1)
+    said = dict(part.strip().split("=", 1) for part in shown.split(","))
+    key, _date, region, service, _ = said["Credential"].split("/")
+    again = AWSRequest(
+        method=request["method"],
+        url=f"http://{headers['host']}{request['path']}",
+        headers={name: headers[name] for name in said["SignedHeaders"].split(";")},
+        data=request["body"].encode(),
+    )
+    again.context["timestamp"] = headers["x-amz-date"]
+    own = SigV4Auth(Credentials(key, os.environ["TEST_AWS_SECRET"]), service, region)
+    text = own.string_to_sign(again, own.canonical_request(again))
+    assert key == os.environ["TEST_AWS_ID"]
+    return said["Signature"], own.signature(text, again)
 
 
 def heard(text):

@@ -15,7 +15,20 @@ from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-from ends import CITY, GATEWAY, KEY, MODELS, PIXEL, PNG, SAID, SYSTEM, control, heard, received
+from ends import (
+    CITY,
+    GATEWAY,
+    KEY,
+    MODELS,
+    PIXEL,
+    PNG,
+    SAID,
+    SYSTEM,
+    control,
+    heard,
+    received,
+    signature,
+)
 
 
 class Place(BaseModel):
@@ -310,6 +323,9 @@ class Matrix:
                 control("violations", None)
                 check(model)
                 self.assertEqual(control("violations", None), [])
+                if model == "signed":
+                    shown, right = signature(received())
+                    self.assertEqual(shown, right)
 
     def test_an_answer(self):
         self.each(lambda model: self.assertTrue(heard(self.sdk.plain(model))))

@@ -93,7 +93,7 @@ struct State {
 struct Replies {
     next: VecDeque<Reply>,
     by_model: HashMap<String, Reply>,
-    key: Option<String>,
+    keys: Vec<String>,
     also: Vec<String>,
 }
 
@@ -177,7 +177,12 @@ impl Upstream {
 
     /// From now on refuses every other key, as OpenAI does.
     pub fn expect_key(&self, key: &str) {
-        self.state.replies().key = Some(key.into());
+        self.state.replies().keys = vec![key.into()];
+    }
+
+    /// Takes this key beside those that it expects already.
+    pub fn also_expect_key(&self, key: &str) {
+        self.state.replies().keys.push(key.into());
     }
 
     /// From now on takes a member that the provider's SDK does not know, as a test wants that sends one

@@ -164,8 +164,8 @@ fn service(path: &str) -> Option<Service> {
 
 /// Whether the credential is one that it takes.
 fn known(state: &State, shown: Option<&str>) -> bool {
-    let replies = state.replies();
-    replies.key.as_ref().is_none_or(|key| shown == Some(key))
+    let keys = &state.replies().keys;
+    keys.is_empty() || shown.is_some_and(|shown| keys.iter().any(|key| key == shown))
 }
 
 fn credential(service: Option<Service>, headers: &HeaderMap) -> Option<&str> {
