@@ -1,6 +1,5 @@
 //! A caller that goes away takes the upstream call with it.
 
-
 use serde_json::{Value, json};
 use support::scene::{CHAT, Scene, saying, streaming};
 use support::{Ending, Outcome, Reply, Seen, Upstream, gateway, soon};

@@ -81,7 +81,8 @@ fn page() -> String {
          leads to the test that shows it, over real sockets, against a fake of the provider that \
          objects to whatever the provider does not know. An empty cell is not shown by a test.\n\n\
          OpenAI, Azure and the [vendors that speak OpenAI's protocol](providers-openai.md) get the \
-         caller's bytes as they are, so whatever they have is there.\n\n",
+         caller's bytes as they are, so whatever they have is there. What [single vendors have \
+         otherwise](vendors.md) is told apart.\n\n",
     );
     let head: Vec<_> = COLUMNS.iter().map(|(title, _)| *title).collect();
     let _ = writeln!(page, "| provider | {} | also |", head.join(" | "));

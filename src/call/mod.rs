@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pointsman_routes::table::{DeploymentId, GroupId, Target};
+use pointsman_routes::usd::Usd;
 
 pub use self::about::{About, Notes, Peer, name_end_user};
 pub use self::controls::{Controls, Hop};
@@ -345,6 +346,8 @@ pub struct Usage {
     pub audio_millis: u64,
     /// Characters that were spoken, of models that are sold by those.
     pub characters: u64,
+    /// What it cost, if the provider says so itself.
+    pub cost: Option<Usd>,
 }
 
 impl Usage {
@@ -367,6 +370,11 @@ impl Usage {
             images: self.images.saturating_add(other.images),
             audio_millis: self.audio_millis.saturating_add(other.audio_millis),
             characters: self.characters.saturating_add(other.characters),
+            // What only one of them tells is not the cost of both.
+            cost: self
+                .cost
+                .zip(other.cost)
+                .map(|(one, other)| one.plus(other)),
         }
     }
 

@@ -19,7 +19,7 @@ use super::headers;
 use crate::call::{AnswerBody, AnswerEnd, Call, Lost, Piece, Reached, Trail};
 use crate::error::Failure;
 use crate::spend::meter::InFlight;
-use crate::spend::price::{Cost, price};
+use crate::spend::price::{Cost, paid};
 use crate::spend::report::{Record, Reporter};
 use crate::upstream::openai::responses::kept::State;
 use crate::upstream::{Relay, StreamOutcome};
@@ -234,10 +234,7 @@ fn report(record: Record, goes_on: bool, reporter: &Reporter, background: Option
 impl Record {
     /// Books what a deployment took whose stream broke, before another one went on with it.
     fn add(&mut self, piece: &Piece) {
-        let cost = price(
-            &piece.usage,
-            &self.call.live.deployment(piece.deployment).price,
-        );
+        let cost = paid(&piece.usage, self.call.live.deployment(piece.deployment));
         self.before.push((piece.deployment, cost.total()));
         self.cost.input = self.cost.input.plus(cost.input);
         self.cost.output = self.cost.output.plus(cost.output);
@@ -250,7 +247,7 @@ impl Record {
         self.ended = Instant::now();
         self.usage = usage;
         if let (Some(usage), Some(deployment)) = (usage, self.deployment) {
-            self.cost = price(&usage, &self.call.live.deployment(deployment).price);
+            self.cost = paid(&usage, self.call.live.deployment(deployment));
         }
     }
 }

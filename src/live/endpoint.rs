@@ -538,7 +538,28 @@ fn headers(
             secrets.push(text);
         }
     }
+    if deployment.provider.name == "openrouter" {
+        headers.extend(of_openrouter(environment, &headers));
+    }
     headers
+}
+
+/// Who asks, for OpenRouter's rankings, from the variables that LiteLLM reads; the file's own headers
+/// stand.
+///
+/// Source: OpenRouter's API reference, "Headers".
+fn of_openrouter(
+    environment: &Environment<'_>,
+    known: &[(HeaderName, HeaderValue)],
+) -> Vec<(HeaderName, HeaderValue)> {
+    let told = [("http-referer", "OR_SITE_URL"), ("x-title", "OR_APP_NAME")];
+    let header = |(name, variable)| {
+        let name = HeaderName::from_static(name);
+        let value = HeaderValue::from_str(&environment.get(variable)?).ok()?;
+        let given = known.iter().any(|(known, _)| *known == name);
+        (!given).then_some((name, value))
+    };
+    told.into_iter().filter_map(header).collect()
 }
 
 /// Where a parameter of the entry stands in the file.

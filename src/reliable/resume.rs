@@ -15,7 +15,7 @@ use super::journey::Course;
 use crate::call::length::Length;
 use crate::call::{Broke, Call, Piece, Shown};
 use crate::routing::tokens::BYTES_PER_TOKEN;
-use crate::spend::price::price;
+use crate::spend::price::paid;
 
 /// Tokens of the words around what was said, when somebody is asked to go on with it.
 const FRAME_TOKENS: u64 = 64;
@@ -59,7 +59,7 @@ fn pays(call: &Call, shown: &Shown, pieces: &[Piece]) -> bool {
     };
     let spent = pieces.iter().map(|piece| {
         let deployment = call.live.deployment(piece.deployment);
-        price(&piece.usage, &deployment.price).total()
+        paid(&piece.usage, deployment).total()
     });
     let spent = spent.fold(Usd::ZERO, Usd::plus);
     let mut ceiling = call.live.ceiling(call.target);

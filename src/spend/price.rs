@@ -1,6 +1,6 @@
 //! Units to money.
 
-use pointsman_routes::table::Price;
+use pointsman_routes::table::{Deployment, Price, Priced};
 use pointsman_routes::usd::Usd;
 
 use crate::call::Usage;
@@ -19,6 +19,21 @@ impl Cost {
     pub fn total(self) -> Usd {
         self.input.plus(self.output)
     }
+}
+
+/// What a deployment is paid for a call: what its provider says the call cost, unless the file has
+/// prices of its own for it, else [`price`].
+pub fn paid(usage: &Usage, deployment: &Deployment) -> Cost {
+    let reckoned = price(usage, &deployment.price);
+    let told = usage.cost.filter(|_| deployment.priced != Priced::Config);
+    told.map_or(reckoned, |told| {
+        // It does not say what the prompt has of that.
+        let input = reckoned.input.min(told);
+        Cost {
+            input,
+            output: Usd(told.0 - input.0),
+        }
+    })
 }
 
 /// Prices a call's usage; exact. Units of a kind without a price of their own are priced as the
@@ -186,6 +201,27 @@ mod tests {
             ..usage
         };
         assert_eq!(price(&usage, &with_words).output, Usd(2 * 3 + 5 * 40));
+    }
+
+    #[test]
+    fn what_a_provider_says_it_cost_is_paid_but_for_prices_of_the_file() {
+        let mut deployment = Deployment {
+            price: Price {
+                input: Some(Usd(5)),
+                ..Price::default()
+            },
+            priced: Priced::Catalog,
+            ..Deployment::EMPTY
+        };
+        let usage = Usage {
+            prompt: 2,
+            cost: Some(Usd(17)),
+            ..Usage::default()
+        };
+        let cost = paid(&usage, &deployment);
+        assert_eq!((cost.input, cost.output), (Usd(10), Usd(7)));
+        deployment.priced = Priced::Config;
+        assert_eq!(paid(&usage, &deployment).total(), Usd(10));
     }
 
     #[test]

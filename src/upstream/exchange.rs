@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::client::Pieces;
 use super::fetch::{self, Fetched};
+use super::openai::vendor::Vendor;
 use super::params::Rules;
 use super::protocol::{Ask, Protocol, Task, Unfit, Written};
 use super::providers::Providers;
@@ -114,18 +115,7 @@ fn build<'p>(
     let spoken = deployment.provider.protocol;
     let openai = matches!(spoken, table::Protocol::OpenAi | table::Protocol::Azure);
     if openai && call.route.dialect() == Dialect::OpenAi {
-        let uri = endpoint.uri(call.route, model);
-        let uri = uri.ok_or_else(|| unserved(call, deployment))?;
-        let body = openai::request::body(call, deployment, endpoint.model_literal(model), endpoint);
-        let request = match &call.files {
-            Some(files) => form(uri, call, &body.concat(), files, endpoint)?,
-            None => request(uri, body, endpoint),
-        };
-        return Ok(Exchange {
-            request,
-            way: Way::Same,
-            dropped: Vec::new(),
-        });
+        return same(attempt, model, rules).map_err(NotYet::from);
     }
     if let Some(exchange) = of_responses(attempt, model)? {
         return Ok(exchange);
@@ -133,6 +123,8 @@ fn build<'p>(
     let protocol = providers.protocol_of(&deployment.provider);
     let protocol = protocol.ok_or_else(|| unserved(call, deployment))?;
     let task = task(call).ok_or_else(|| unserved(call, deployment))?;
+    let vendor = Vendor::of(&deployment.provider);
+    let model = &*vendor.model(call.route, model);
     let ask = ask(attempt, model, task, rules);
     let contents = call.route.dialect() == Dialect::Gemini;
     if contents
@@ -226,6 +218,35 @@ fn of_responses<'p>(attempt: &Attempt, model: &str) -> Result<Option<Exchange<'p
         way: Way::Responses,
         dropped: Vec::new(),
     }))
+}
+
+/// The exchange of a call in OpenAI's dialect with one who speaks it.
+fn same<'p>(attempt: &Attempt, model: &str, rules: &Rules<'_>) -> Result<Exchange<'p>, Failure> {
+    let call = &attempt.call;
+    let deployment = call.live.deployment(attempt.deployment);
+    let endpoint = call.live.endpoint(attempt.deployment);
+    let vendor = Vendor::of(&deployment.provider);
+    let model = &*vendor.model(call.route, model);
+    let uri = endpoint.uri(call.route, model);
+    let uri = uri.ok_or_else(|| unserved(call, deployment))?;
+    let mut body = openai::request::body(call, deployment, endpoint.model_literal(model), endpoint);
+    let mut dropped = Vec::new();
+    if call.route == Route::Chat && vendor.fits() {
+        let asked = (&*body.concat(), &rules.params());
+        let fitted = vendor.fit(deployment, model, asked, &mut dropped);
+        if let Some(fitted) = fitted.map_err(|unfit| refused(attempt, unfit))? {
+            body = SmallVec::from_iter([fitted]);
+        }
+    }
+    let request = match &call.files {
+        Some(files) => form(uri, call, &body.concat(), files, endpoint)?,
+        None => request(uri, body, endpoint),
+    };
+    Ok(Exchange {
+        request,
+        way: Way::Same,
+        dropped: dropped.into_iter().map(Cow::Borrowed).collect(),
+    })
 }
 
 /// The exchange of a call in Gemini's dialect with a provider that speaks it; `None` if the provider

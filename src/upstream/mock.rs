@@ -107,6 +107,7 @@ const USAGE: Usage = Usage {
     images: 0,
     audio_millis: 0,
     characters: 0,
+    cost: None,
 };
 
 /// Reads a script.

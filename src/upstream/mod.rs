@@ -49,6 +49,7 @@ use tower::Service;
 pub use self::client::{Client, Reply};
 use self::exchange::{Exchange, NotYet, Way};
 use self::fetch::{Fetched, Fetcher};
+use self::openai::vendor::Vendor;
 use self::passage::Passage;
 use self::protocol::{Ask, Broken, Decoder, Protocol, Task, Told, Unreadable};
 pub use self::providers::Providers;
@@ -227,7 +228,7 @@ async fn answer(
             return Err(told_instead(attempt, way, body, what).await);
         }
         let passage = match way {
-            Way::Same => Passage::same(call),
+            Way::Same => Passage::same(call, vendor_of(attempt)),
             Way::Responses => Passage::responses(call, attempt.deployment),
             Way::Messages(_) => Passage::Messages(anthropic::same::Restamp::new(call.name())),
             Way::Contents(_) => {
@@ -300,14 +301,7 @@ fn whole<S>(
                 let usage = openai::audio::heard(&bytes);
                 Ok((bytes, usage.or_else(|| openai::audio::recorded(call))))
             }
-            Way::Same => {
-                let read =
-                    openai::response::whole(call.name(), bytes, openai::response::read_usage);
-                read.map(|(bytes, usage)| {
-                    let usage = openai::response::taken(call, usage, &bytes);
-                    (bytes, usage)
-                })
-            }
+            Way::Same => same(attempt, bytes),
             Way::Responses => {
                 let stamp = openai::responses::stamp_of(call, attempt.deployment);
                 match call.route {
@@ -339,6 +333,30 @@ fn whole<S>(
     // To count is free.
     let usage = usage.filter(|_| !call.route.counts());
     Ok(AnswerBody::Whole { bytes, usage })
+}
+
+/// A whole answer of one who speaks the caller's dialect, but for what the vendor has otherwise.
+fn same(attempt: &Attempt, bytes: bytes::Bytes) -> Result<(bytes::Bytes, Option<Usage>), Broken> {
+    let call = &attempt.call;
+    let vendor = vendor_of(attempt);
+    if let Some(told) = vendor.failed(&bytes) {
+        return Err(Broken::Told(told));
+    }
+    let bytes = vendor.mend(&bytes).unwrap_or(bytes);
+    let cost = vendor.cost_of(&bytes);
+    let (bytes, usage) = openai::response::whole(call.name(), bytes, openai::response::read_usage)?;
+    let usage = usage.map(|usage| Usage { cost, ..usage });
+    let usage = openai::response::taken(call, usage, &bytes);
+    Ok((bytes, usage))
+}
+
+/// Who answers a chat in OpenAI's dialect. In all else nobody differs.
+fn vendor_of(attempt: &Attempt) -> Vendor {
+    let deployment = attempt.call.live.deployment(attempt.deployment);
+    match attempt.call.route {
+        Route::Chat => Vendor::of(&deployment.provider),
+        _ => Vendor::OpenAi,
+    }
 }
 
 /// What a whole answer of another protocol says, as the caller gets it.

@@ -11,6 +11,7 @@ use super::gemini;
 use super::openai::audio::Speech;
 use super::openai::responses;
 use super::openai::stream::Rewriter;
+use super::openai::vendor::Vendor;
 use super::protocol::{Broken, Decoder};
 use crate::call::chat::{Delta, Event};
 use crate::call::{Call, Dialect, Said, Shown, Usage};
@@ -73,8 +74,8 @@ struct GoesOn {
 
 impl Passage {
     /// Chunks that stay as they are, but for the model's name and usage that nobody asked for.
-    pub fn same(call: &Call) -> Self {
-        Self::Same(Rewriter::new(call.name(), !tells_usage(call)))
+    pub fn same(call: &Call, vendor: Vendor) -> Self {
+        Self::Same(Rewriter::new(call.name(), !tells_usage(call)).of(vendor))
     }
 
     /// Events of a response that stay as they are, but for ids and the model's name.

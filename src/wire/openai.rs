@@ -35,6 +35,7 @@ impl Usage {
     /// must become neither a negative cost nor an endless one. The Responses API's names (`input_tokens`, …) are known, too.
     pub fn read(text: &[u8]) -> Option<Self> {
         let mut usage = Self::default();
+        let mut total = 0;
         json::members(text, |member| {
             let value = member.value(text);
             match member.raw_name(text) {
@@ -58,11 +59,21 @@ impl Usage {
                         _ => {}
                     });
                 }
+                b"total_tokens" => total = count(value),
+                // `DeepSeek`'s older word for it.
+                b"prompt_cache_hit_tokens" if usage.cached_tokens == 0 => {
+                    usage.cached_tokens = count(value);
+                }
                 b"seconds" => usage.audio_millis = millis(value),
                 _ => {}
             }
         })
         .ok()?;
+        // xAI counts what is thought beside what is said, as the total shows.
+        let told = usage.prompt_tokens.saturating_add(usage.completion_tokens);
+        if usage.reasoning_tokens > 0 && total == told.saturating_add(usage.reasoning_tokens) {
+            usage.completion_tokens += usage.reasoning_tokens;
+        }
         Some(usage)
     }
 }
@@ -148,6 +159,18 @@ mod tests {
             ..Usage::default()
         };
         assert_eq!(usage, expected);
+    }
+
+    #[test]
+    fn what_was_thought_is_part_of_the_answer() {
+        let of = |total: u64| {
+            let text = format!(
+                r#"{{"prompt_tokens":9,"completion_tokens":2,"total_tokens":{total},
+                "completion_tokens_details":{{"reasoning_tokens":5}}}}"#
+            );
+            Usage::read(text.as_bytes()).unwrap().completion_tokens
+        };
+        assert_eq!((of(16), of(11), of(0)), (7, 2, 2));
     }
 
     #[test]

@@ -197,7 +197,7 @@ pub(super) const VENDORS: &[Provider] = vendors! {
     "gradient_ai" "https://inference.do-ai.run"
         ["GRADIENT_AI_API_KEY"] ["GRADIENT_AI_AGENT_ENDPOINT", "GRADIENT_AI_API_BASE"] { path: V1 };
     "groq" "https://api.groq.com/openai/v1"
-        ["GROQ_API_KEY"] ["GROQ_API_BASE"] { responses: true };
+        ["GROQ_API_KEY"] ["GROQ_API_BASE"] { stream_options: false, responses: true };
     "helicone" "https://ai-gateway.helicone.ai"
         ["HELICONE_API_KEY"] ["HELICONE_API_BASE"] {};
     "hosted_vllm" ""
@@ -267,7 +267,7 @@ pub(super) const VENDORS: &[Provider] = vendors! {
     "parasail" "https://api.parasail.io/v1"
         ["PARASAIL_API_KEY"] ["PARASAIL_API_BASE"] {};
     "perplexity" "https://api.perplexity.ai"
-        ["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"] ["PERPLEXITY_API_BASE"] {};
+        ["PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"] ["PERPLEXITY_API_BASE"] { renames: MAX_TOKENS };
     "pinstripes" "https://pinstripes.io/v1"
         ["PINSTRIPES_API_KEY"] ["PINSTRIPES_API_BASE"] { renames: MAX_TOKENS };
     "poe" "https://api.poe.com/v1"

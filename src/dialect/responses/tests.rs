@@ -224,6 +224,7 @@ const USAGE: Usage = Usage {
     queries: 0,
     audio_millis: 0,
     characters: 0,
+    cost: None,
     images: 0,
 };
 

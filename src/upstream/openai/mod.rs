@@ -14,3 +14,4 @@ pub mod response;
 pub mod responses;
 mod said;
 pub mod stream;
+pub mod vendor;

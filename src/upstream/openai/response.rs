@@ -116,6 +116,8 @@ pub(super) struct Found {
     pub(super) usage: Option<Member>,
     pub(super) choices: Option<Member>,
     pub(super) error: Option<Member>,
+    /// What Groq tells beside.
+    pub(super) x_groq: Option<Member>,
     /// Of events that have a name: their name.
     pub(super) kind: Option<Member>,
 }
@@ -126,6 +128,7 @@ impl Found {
             b"model" => self.model = Some(member),
             b"usage" => self.usage = Some(member),
             b"choices" => self.choices = Some(member),
+            b"x_groq" => self.x_groq = Some(member),
             b"type" => self.kind = Some(member),
             b"error" if member.value(text) != b"null" => self.error = Some(member),
             _ => {}
@@ -168,13 +171,15 @@ pub fn told(bytes: &[u8]) -> Told {
     let said = said.into_iter().find(|value| !value.is_null());
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let code = text(&body.error["code"]).or_else(|| text(&body.error["type"]));
+    // OpenRouter's word on what moderation refused.
+    let flagged = body.error["metadata"].get("flagged_input").is_some();
     Told {
         message: said.map(|value| text(value).unwrap_or_else(|| value.to_string())),
         param: text(&body.error["param"]),
         kind: match code.as_deref() {
             Some("context_length_exceeded") => Some(Refusal::ContextWindow),
             Some("content_filter" | "content_policy_violation") => Some(Refusal::ContentPolicy),
-            _ => None,
+            _ => flagged.then_some(Refusal::ContentPolicy),
         },
         code,
         ..Told::default()

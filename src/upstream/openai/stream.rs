@@ -5,16 +5,18 @@
 //! it, the caller does not see it. Streams of audio and images ("Audio", "Images") have events with
 //! a `type` and no `[DONE]`.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
 use super::response::{Found, asked_literal, drawn, read_usage, told_as_success};
 use super::said;
+use super::vendor::{Vendor, member};
 use crate::call::{Said, Shown, Usage};
 use crate::upstream::passage::Progress;
 use crate::upstream::protocol::Broken;
-use crate::wire::json;
+use crate::wire::json::{self, Member};
 use crate::wire::sse::{Event, Splitter, TooLong};
 
 /// Longest event that is held.
@@ -26,6 +28,8 @@ pub struct Rewriter {
     splitter: Splitter,
     asked: Vec<u8>,
     strips_usage: bool,
+    /// Whose it is, and whether it is a chat's.
+    vendor: Vendor,
     /// Its events have names, so that no `[DONE]` is to be expected.
     named: bool,
     progress: Progress,
@@ -41,11 +45,18 @@ impl Rewriter {
             splitter: Splitter::new(MAX_EVENT_BYTES),
             asked: asked_literal(asked),
             strips_usage,
+            vendor: Vendor::OpenAi,
             named: false,
             progress: Progress::default(),
             said: Said::default(),
             shown: Shown::default(),
         }
+    }
+
+    /// The same for the chat of a vendor, which may say things otherwise than OpenAI.
+    #[must_use]
+    pub fn of(self, vendor: Vendor) -> Self {
+        Self { vendor, ..self }
     }
 
     /// What there was so far.
@@ -126,6 +137,8 @@ impl Rewriter {
             self.progress.done = true;
             return Ok(Verdict::Keep);
         }
+        let mended = self.vendor.mend(&data);
+        let data = mended.as_deref().map_or(data, Cow::Borrowed);
         let mut found = Found::default();
         json::members(&data, |member| found.note(&data, member))
             .map_err(|_| Broken::Malformed("An event is no JSON object.".into()))?;
@@ -141,7 +154,15 @@ impl Rewriter {
             said::begin(&data, &mut self.shown);
         }
         self.progress.finished |= said::note(choices, &mut self.said, &mut self.shown);
-        let mut usage = found.usage.and_then(|usage| read_usage(usage.value(&data)));
+        let mut usage = found
+            .usage
+            .and_then(|usage| self.read_usage(usage.value(&data)));
+        if usage.is_none() && self.vendor == Vendor::Groq {
+            let of_groq = found
+                .x_groq
+                .and_then(|groq| member(groq.value(&data), b"usage"));
+            usage = of_groq.and_then(read_usage);
+        }
         if let Some(kind) = found.kind {
             let kind = kind.value(&data);
             self.named = true;
@@ -159,13 +180,21 @@ impl Rewriter {
             }
         }
         let Some(model) = found.model.filter(|model| model.value(&data) != self.asked) else {
-            return Ok(Verdict::Keep);
+            return Ok(mended.map_or(Verdict::Keep, |data| Verdict::Data(data.to_vec())));
         };
+        if mended.is_some() {
+            return Ok(Verdict::Data(self.renamed(&data, &model)));
+        }
         // The data is one stretch of the raw event unless it came in several `data` lines.
         let start = (data.as_ptr() as usize).wrapping_sub(event.raw.as_ptr() as usize);
         if event.raw.get(start..start.wrapping_add(data.len())) == Some(&*data) {
             return Ok(Verdict::Model(start + model.value_start..start + model.end));
         }
+        Ok(Verdict::Data(self.renamed(&data, &model)))
+    }
+
+    /// The data with the name that was asked for, on one line.
+    fn renamed(&self, data: &[u8], model: &Member) -> Vec<u8> {
         let mut joined = Vec::with_capacity(data.len() + self.asked.len());
         for part in [&data[..model.value_start], &self.asked, &data[model.end..]] {
             joined.extend(
@@ -173,7 +202,15 @@ impl Rewriter {
                     .map(|byte| if *byte == b'\n' { b' ' } else { *byte }),
             );
         }
-        Ok(Verdict::Data(joined))
+        joined
+    }
+
+    fn read_usage(&self, text: &[u8]) -> Option<Usage> {
+        let read = read_usage(text)?;
+        Some(Usage {
+            cost: self.vendor.cost(text),
+            ..read
+        })
     }
 
     /// What there was with one image more. Each says what it took by itself; of one that does not, it

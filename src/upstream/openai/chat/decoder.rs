@@ -9,6 +9,7 @@ use super::super::response::told_as_success;
 use super::response::{CallIn, Extras, MessageIn, finish, settle, text_of, usage, words};
 use crate::call::Dialect;
 use crate::call::chat::{Delta, Event, Part};
+use crate::upstream::openai::vendor::Vendor;
 use crate::upstream::protocol::{Broken, Decoder};
 use crate::wire::sse::{self, Splitter, TooLong};
 
@@ -18,6 +19,7 @@ const MAX_EVENT_BYTES: usize = 16 << 20;
 /// Reads chunks. Holds at most one event.
 #[derive(Debug)]
 pub(super) struct Chunks {
+    vendor: Vendor,
     splitter: Splitter,
     begun: bool,
     done: bool,
@@ -27,9 +29,11 @@ pub(super) struct Chunks {
     sources: usize,
 }
 
-impl Default for Chunks {
-    fn default() -> Self {
+impl Chunks {
+    /// Of this vendor's.
+    pub(super) fn new(vendor: Vendor) -> Self {
         Self {
+            vendor,
             splitter: Splitter::new(MAX_EVENT_BYTES),
             begun: false,
             done: false,
@@ -47,9 +51,18 @@ struct Chunk<'a> {
     choices: Option<Vec<ChoiceIn>>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    x_groq: Option<OfGroq<'a>>,
     error: Option<&'a RawValue>,
     citations: Option<Vec<Value>>,
     search_results: Option<Value>,
+}
+
+/// What Groq tells beside, and not every time in OpenAI's place.
+#[derive(Deserialize)]
+struct OfGroq<'a> {
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -120,7 +133,10 @@ impl Chunks {
                 out.push(Event::Rest(rest));
             }
         }
-        out.extend(chunk.usage.and_then(usage).map(Event::Usage));
+        let of_groq = chunk.x_groq.and_then(|groq| groq.usage);
+        let told = chunk.usage.or(of_groq);
+        let told = told.and_then(|raw| usage(self.vendor, raw));
+        out.extend(told.map(Event::Usage));
         Ok(())
     }
 
@@ -168,7 +184,7 @@ impl Chunks {
         if let Some(logprobs) = choice.logprobs.filter(|logprobs| !logprobs.is_null()) {
             say(Delta::Logprobs(logprobs));
         }
-        if let Some(word) = choice.finish_reason {
+        if let Some(word) = choice.finish_reason.filter(|word| !word.is_empty()) {
             let calls = self.calls.iter().any(|(choice, _)| *choice == at);
             self.finished = true;
             out.extend(

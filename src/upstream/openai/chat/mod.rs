@@ -3,6 +3,8 @@
 //! Sources: OpenAI's API reference, "Chat completions" and "Streaming", and its guide to reasoning
 //! models; `DeepSeek`'s, Mistral's and Perplexity's API references for what they add.
 //!
+//! What single vendors have otherwise is in [`vendor`](super::vendor).
+//!
 //! **What is lost.** `cache_control`, since OpenAI's caches need no marks; signatures of thoughts, and
 //! thoughts themselves but for `DeepSeek`, which wants them back; that a function failed, of which only
 //! its words remain.
@@ -13,8 +15,11 @@ mod response;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::upstream::openai) use self::response::words;
+
 use http::StatusCode;
 
+use super::vendor::Vendor;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest};
 use crate::call::{Dialect, chat};
 use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
@@ -45,12 +50,13 @@ impl Protocol for OpenAi {
         matches!(part, chat::Part::Document(_))
     }
 
-    fn read_chat(&self, _ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
-        response::read(body)
+    fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
+        response::read(Vendor::of(&ask.deployment.provider), body)
     }
 
-    fn decoder(&self, _ask: &Ask<'_>) -> Box<dyn Decoder> {
-        Box::new(decoder::Chunks::default())
+    fn decoder(&self, ask: &Ask<'_>) -> Box<dyn Decoder> {
+        let vendor = Vendor::of(&ask.deployment.provider);
+        Box::new(decoder::Chunks::new(vendor))
     }
 
     fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {

@@ -8,6 +8,7 @@ use crate::call::chat::{
     Effort, Format, Media, Message, Part, Reasoning, Request, Role, Source, Tool, ToolCall,
     ToolChoice, ToolResult,
 };
+use crate::upstream::openai::vendor::Vendor;
 use crate::upstream::protocol::{Ask, Task, Unfit, Written};
 
 /// Tokens to think from which on a word for it fits; the figures are LiteLLM's.
@@ -54,6 +55,9 @@ pub(super) fn write(ask: &Ask<'_>, chat: &Request) -> Result<Written, Unfit> {
             writer.body.entry(theirs.to_string()).or_insert(value);
         }
     }
+    let vendor = Vendor::of(&ask.deployment.provider);
+    let fitted = (&mut writer.body, &ask.params);
+    vendor.fit_members(ask.deployment, ask.model, fitted, &mut writer.dropped)?;
     if ask.task == Task::Stream {
         writer.put("stream", true);
         if ask.deployment.provider.stream_options {

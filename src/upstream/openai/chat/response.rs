@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 
 use crate::call::chat::{Answer, Choice, Finish, Media, Part, Source, Text, Thinking, ToolCall};
 use crate::call::{Dialect, Usage};
+use crate::upstream::openai::vendor::Vendor;
 use crate::upstream::protocol::Unreadable;
 use crate::wire::openai;
 
 /// Reads it.
-pub(super) fn read(body: &[u8]) -> Result<Answer, Unreadable> {
+pub(super) fn read(vendor: Vendor, body: &[u8]) -> Result<Answer, Unreadable> {
     let body: Body<'_> =
         serde_json::from_slice(body).map_err(|_| Unreadable::new("It is no chat completion."))?;
     let extras = Extras {
@@ -36,7 +37,7 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, Unreadable> {
         id: body.id,
         model: body.model,
         choices: choices.collect(),
-        usage: body.usage.and_then(usage),
+        usage: body.usage.and_then(|raw| usage(vendor, raw)),
         rest: extras.rest(),
     })
 }
@@ -236,7 +237,7 @@ pub(super) fn text_of(value: Option<Value>) -> Option<String> {
 }
 
 /// What is said and what is thought in a content, which Mistral sends as a list of pieces.
-pub(super) fn words(content: &Value) -> (String, String) {
+pub(in crate::upstream::openai) fn words(content: &Value) -> (String, String) {
     let (mut said, mut thought) = (String::new(), String::new());
     match content {
         Value::String(text) => said.push_str(text),
@@ -259,7 +260,8 @@ pub(super) fn words(content: &Value) -> (String, String) {
 /// Why a turn ended, by OpenAI's word.
 pub(super) fn finish(word: &str) -> Finish {
     match word {
-        "stop" | "eos" | "end_turn" => Finish::Stop,
+        // xAI says nothing where functions are to be called.
+        "stop" | "eos" | "end_turn" | "" => Finish::Stop,
         "length" | "model_length" => Finish::Length,
         "tool_calls" | "function_call" => Finish::ToolCalls,
         "content_filter" => Finish::ContentFilter,
@@ -276,6 +278,11 @@ pub(super) fn settle(finish: Option<Finish>, calls: bool) -> Option<Finish> {
 }
 
 /// What it took.
-pub(super) fn usage(raw: &RawValue) -> Option<Usage> {
-    openai::Usage::read(raw.get().as_bytes()).map(Usage::from)
+pub(super) fn usage(vendor: Vendor, raw: &RawValue) -> Option<Usage> {
+    let text = raw.get().as_bytes();
+    let read = openai::Usage::read(text).map(Usage::from)?;
+    Some(Usage {
+        cost: vendor.cost(text),
+        ..read
+    })
 }

@@ -21,6 +21,7 @@ mod serve;
 mod shape;
 mod types;
 mod vectors;
+mod vendors;
 mod vertex;
 
 pub use answer::DATED;
@@ -54,6 +55,18 @@ pub enum Speaks {
     Groq,
     /// OpenAI's with Mistral's own types.
     Mistral,
+    /// Mistral's, with answers of the shape that only Mistral's have.
+    OwnMistral,
+    /// Groq's, likewise.
+    OwnGroq,
+    /// xAI's.
+    Xai,
+    /// OpenRouter's.
+    OpenRouter,
+    /// Perplexity's.
+    Perplexity,
+    /// `DeepSeek`'s.
+    DeepSeek,
 }
 
 impl Speaks {
@@ -66,6 +79,12 @@ impl Speaks {
             Self::Jina => &vectors::Vectors::Jina,
             Self::Groq => &compatible::Compatible::Groq,
             Self::Mistral => &compatible::Compatible::Mistral,
+            Self::OwnMistral => &vendors::Vendor::Mistral,
+            Self::OwnGroq => &vendors::Vendor::Groq,
+            Self::Xai => &vendors::Vendor::Xai,
+            Self::OpenRouter => &vendors::Vendor::OpenRouter,
+            Self::Perplexity => &vendors::Vendor::Perplexity,
+            Self::DeepSeek => &vendors::Vendor::DeepSeek,
         }
     }
 }
