@@ -378,3 +378,22 @@ async fn only_those_are_asked_who_keep_what_they_say() {
     assert_eq!(refused.status, 400, "{}", refused.text());
     assert_eq!(refused.json()["error"]["param"], "background");
 }
+
+#[tokio::test]
+async fn what_the_provider_knows_nothing_of_any_more_costs_what_was_reserved() {
+    let scene = Scene::start().await;
+    let (client, _) = scene.key(json!({"max_budget": 0.5})).await;
+    scene
+        .upstream
+        .on_model("", Reply::error(404, "No such response"));
+    let mut body = asks("gpt");
+    body["max_output_tokens"] = json!(70);
+    begun(&client, &body).await;
+    let row = scene.rows(1).await.remove(0);
+    close(&row, 0.07);
+    assert_eq!(row["metadata"]["usage_estimated"], true, "{row:#}");
+    let path = format!("/key/info?key={}", row["api_key"].as_str().unwrap());
+    let info = scene.admin.get(&path).await.json();
+    let spent = info["info"]["spend"].as_f64().unwrap();
+    assert!((spent - 0.07).abs() < 1e-9, "{spent}");
+}

@@ -187,8 +187,8 @@ fn paths(key: &Key, path: &str) -> Result<(), Denial> {
     })
 }
 
-/// Whether an entry of a list of routes covers a path: a group's name, a path, or one that ends in
-/// `*`. With `/v1` and without are the same path.
+/// Whether an entry of a list of routes covers a path: a group's name, a path with or without places
+/// in braces, or one that ends in `*`. With `/v1` and without are the same path.
 pub fn covers(entry: &str, path: &str) -> bool {
     let path = versionless(path);
     let is_group = GROUPS.iter().any(|(name, _)| *name == entry);
@@ -202,8 +202,17 @@ pub fn covers(entry: &str, path: &str) -> bool {
     let entry = versionless(entry);
     match entry.strip_suffix('*') {
         Some(start) => path.starts_with(start),
-        None => path == entry,
+        None => path == entry || fits(entry, path),
     }
+}
+
+/// Whether a path is as an entry with places in it says, such as `/responses/{response_id}`.
+fn fits(entry: &str, path: &str) -> bool {
+    let is_place = |step: &str| step.starts_with('{') && step.ends_with('}');
+    let same =
+        |(wanted, step): (&str, &str)| wanted == step || is_place(wanted) && !step.is_empty();
+    let mut steps = entry.split('/').zip(path.split('/'));
+    entry.contains('{') && entry.split('/').count() == path.split('/').count() && steps.all(same)
 }
 
 fn versionless(path: &str) -> &str {
@@ -285,6 +294,31 @@ mod tests {
             (listed("/v1/chat/completions"), "/chat/completions", true),
             (listed("/chat/completions"), "/v1/embeddings", false),
             (listed("/key/*"), "/key/info", true),
+            (
+                listed("/v1/responses/{response_id}"),
+                "/responses/resp_1",
+                true,
+            ),
+            (
+                listed("/v1/responses/{response_id}"),
+                "/v1/responses/",
+                false,
+            ),
+            (
+                listed("/v1/responses/{response_id}"),
+                "/v1/responses",
+                false,
+            ),
+            (
+                listed("/v1/responses/{response_id}"),
+                "/v1/responses/resp_1/cancel",
+                false,
+            ),
+            (
+                listed("/v1/responses/{response_id}/cancel"),
+                "/v1/responses/a/cancel",
+                true,
+            ),
             (listed("llm_api_routes"), "/v1/embeddings", true),
             (listed("llm_api_routes"), "/key/info", false),
             (listed("llm_api_routes"), "/models/a/b", true),
