@@ -205,13 +205,46 @@ impl Encoder {
         self.open = Some(Open { id, kind });
     }
 
-    /// An item that is told whole.
-    fn whole(&mut self, added: &Value, out: &mut BytesMut) {
+    /// An item that is told whole, with the events that OpenAI has for one of its kind.
+    fn whole(&mut self, item: &Value, out: &mut BytesMut) {
         self.begin(out);
         self.close("completed", out);
-        let item = added.to_string();
-        self.item_event("response.output_item.added", item.as_bytes(), out);
-        self.done(item.as_bytes(), out);
+        let id = item["id"].as_str().unwrap_or_default();
+        let mut added = item.clone();
+        let mut steps: &[&str] = &[];
+        match item["type"].as_str() {
+            Some("web_search_call") => {
+                added["status"] = "in_progress".into();
+                steps = &[
+                    "response.web_search_call.in_progress",
+                    "response.web_search_call.searching",
+                    "response.web_search_call.completed",
+                ];
+            }
+            Some("image_generation_call") => {
+                added["status"] = "in_progress".into();
+                added["result"] = Value::Null;
+                steps = &[
+                    "response.image_generation_call.in_progress",
+                    "response.image_generation_call.completed",
+                ];
+            }
+            Some("custom_tool_call") => added["input"] = "".into(),
+            _ => {}
+        }
+        let added = added.to_string();
+        self.item_event("response.output_item.added", added.as_bytes(), out);
+        for step in steps {
+            self.about(step, id, &[], out);
+        }
+        if item["type"] == "custom_tool_call" {
+            let input = &item["input"];
+            for (name, member) in [("delta", "delta"), ("done", "input")] {
+                let name = format!("response.custom_tool_call_input.{name}");
+                self.about(&name, id, &[(member, input.clone())], out);
+            }
+        }
+        self.done(item.to_string().as_bytes(), out);
     }
 
     fn done(&mut self, item: &[u8], out: &mut BytesMut) {

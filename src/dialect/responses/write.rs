@@ -368,6 +368,13 @@ pub(super) fn item(part: &Part, ids: &mut ItemIds) -> Option<Value> {
             "id": ids.next("ctc"), "type": "custom_tool_call", "call_id": value["id"],
             "name": value["custom"]["name"], "input": value["custom"]["input"],
         }),
+        Part::Other {
+            dialect: Dialect::Anthropic,
+            value,
+        } if value["type"] == "server_tool_use" && value["name"] == "web_search" => json!({
+            "id": ids.next("ws"), "type": "web_search_call", "status": "completed",
+            "action": {"type": "search", "query": value["input"]["query"].as_str().unwrap_or("")},
+        }),
         Part::Text(_)
         | Part::Refusal(_)
         | Part::Document(_)

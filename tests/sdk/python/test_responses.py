@@ -239,6 +239,206 @@ class Responses(unittest.TestCase):
         self.assertIn("hi there", response.output_text)
 
 
+def anthropic(*blocks, stop="end_turn"):
+    """The events of Anthropic's stream with these blocks: each its beginning and its deltas."""
+    usage = {"input_tokens": 9, "output_tokens": 1}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": []}
+    yield {"type": "message_start", "message": message | {"stop_reason": None, "usage": usage}}
+    for index, (begin, *deltas) in enumerate(blocks):
+        yield {"type": "content_block_start", "index": index, "content_block": begin}
+        for delta in deltas:
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    delta = {"stop_reason": stop, "stop_sequence": None}
+    yield {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 5}}
+    yield {"type": "message_stop"}
+
+
+def chunks(*deltas, finish="stop"):
+    """The chunks of OpenAI's chat with these deltas."""
+    last = [({}, finish)]
+    for delta, finish_reason in [(delta, None) for delta in deltas] + last:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        yield chunk | {"choices": [choice]}
+
+
+class Events(unittest.TestCase):
+    """What providers that have no responses stream, as the SDK puts it together."""
+
+    def setUp(self):
+        self.client = OpenAI(base_url=f"{GATEWAY}/v1", api_key=KEY, max_retries=0)
+
+    def tearDown(self):
+        self.client.close()
+        self.assertEqual(control("violations", None), [])
+
+    def stream(self, model, events, **asked):
+        events = [json.dumps(event) for event in events]
+        control("next", {"content": {"events": events}, "done": model == "bridged"})
+        with self.client.responses.stream(model=model, input="go", **asked) as stream:
+            events = list(stream)
+        kinds = []
+        for event in events:
+            if event.type not in kinds[-1:]:
+                kinds.append(event.type)
+        self.assertEqual(kinds[:2], ["response.created", "response.in_progress"])
+        self.assertEqual([e.sequence_number for e in events], list(range(len(events))))
+        return kinds[2:], events
+
+    def test_a_search_of_the_web_and_what_it_found(self):
+        search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+        query = {"type": "input_json_delta", "partial_json": '{"query": "trains"}'}
+        found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+        source = {"type": "web_search_result_location", "url": "https://a.example", "title": "A"}
+        source |= {"cited_text": "late", "encrypted_index": "x"}
+        words = {"type": "text_delta", "text": "It is late."}
+        cited = {"type": "citations_delta", "citation": source}
+        events = anthropic(
+            (search, query), (found,), ({"type": "text", "text": ""}, words, cited)
+        )
+        kinds, events = self.stream("claude", events, tools=[{"type": "web_search"}])
+        expected = [
+            "output_item.added",
+            "web_search_call.in_progress",
+            "web_search_call.searching",
+            "web_search_call.completed",
+            "output_item.done",
+            "output_item.added",
+            "content_part.added",
+            "output_text.delta",
+            "output_text.annotation.added",
+            "output_text.done",
+            "content_part.done",
+            "output_item.done",
+            "completed",
+        ]
+        self.assertEqual(kinds, [f"response.{kind}" for kind in expected])
+        call, message = events[-1].response.output
+        self.assertEqual((call.status, call.action.query), ("completed", "trains"))
+        self.assertEqual(message.content[0].annotations[0].url, "https://a.example")
+        # What it did goes back with what is said next.
+        said = [{"role": "user", "content": "go"}, *events[-1].response.output]
+        said.append({"role": "user", "content": "and now?"})
+        search["input"] = {"query": "trains"}
+        usage = {"input_tokens": 9, "output_tokens": 5}
+        message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m"}
+        message |= {"content": [search, found], "stop_reason": "end_turn", "usage": usage}
+        control("next", {"content": {"json": message}})
+        again = self.client.responses.create(model="claude", input=said)
+        self.assertEqual([item.type for item in again.output], ["web_search_call"])
+        self.assertEqual(again.output[0].action.query, "trains")
+
+    def test_a_thought_and_a_call(self):
+        thought = {"type": "thinking", "thinking": "", "signature": ""}
+        deltas = [
+            {"type": "thinking_delta", "thinking": "Let me "},
+            {"type": "thinking_delta", "thinking": "see."},
+            {"type": "signature_delta", "signature": "sig"},
+        ]
+        call = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {}}
+        pieces = ['{"city": "Rome",', ' "days": 2}']
+        pieces = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
+        events = anthropic((thought, *deltas), (call, *pieces), stop="tool_use")
+        kinds, events = self.stream(
+            "claude",
+            events,
+            tools=[WEATHER],
+            max_output_tokens=9000,
+            reasoning={"effort": "low", "summary": "auto"},
+        )
+        expected = [
+            "output_item.added",
+            "reasoning_summary_part.added",
+            "reasoning_summary_text.delta",
+            "reasoning_summary_text.done",
+            "reasoning_summary_part.done",
+            "output_item.done",
+            "output_item.added",
+            "function_call_arguments.delta",
+            "function_call_arguments.done",
+            "output_item.done",
+            "completed",
+        ]
+        self.assertEqual(kinds, [f"response.{kind}" for kind in expected])
+        thought, call = events[-1].response.output
+        self.assertEqual(thought.summary[0].text, "Let me see.")
+        self.assertEqual(json.loads(call.arguments), {"city": "Rome", "days": 2})
+
+    def test_a_refusal(self):
+        events = chunks({"role": "assistant", "refusal": "I "}, {"refusal": "will not."})
+        kinds, events = self.stream("bridged", events)
+        expected = [
+            "output_item.added",
+            "content_part.added",
+            "refusal.delta",
+            "refusal.done",
+            "content_part.done",
+            "output_item.done",
+            "completed",
+        ]
+        self.assertEqual(kinds, [f"response.{kind}" for kind in expected])
+        part = events[-1].response.output[0].content[0]
+        self.assertEqual((part.type, part.refusal), ("refusal", "I will not."))
+
+    def test_a_custom_tool(self):
+        custom = {"name": "shell", "input": "ls -l"}
+        call = {"index": 0, "id": "call_1", "type": "custom", "custom": custom}
+        events = chunks({"role": "assistant", "tool_calls": [call]}, finish="tool_calls")
+        kinds, events = self.stream("bridged", events, tools=[{"type": "custom", "name": "shell"}])
+        expected = [
+            "output_item.added",
+            "custom_tool_call_input.delta",
+            "custom_tool_call_input.done",
+            "output_item.done",
+            "completed",
+        ]
+        self.assertEqual(kinds, [f"response.{kind}" for kind in expected])
+        call = events[-1].response.output[0]
+        self.assertEqual((call.type, call.name, call.input), ("custom_tool_call", "shell", "ls -l"))
+
+    def test_an_answer_that_is_cut(self):
+        text = {"type": "text", "text": ""}
+        words = {"type": "text_delta", "text": "One two"}
+        content = {"role": "model", "parts": [{"text": "One two"}]}
+        cut = {"index": 0, "content": content, "finishReason": "MAX_TOKENS"}
+        for model, events in [
+            ("claude", anthropic((text, words), stop="max_tokens")),
+            ("bridged", chunks({"role": "assistant", "content": "One two"}, finish="length")),
+            ("flash", [{"candidates": [cut]}]),
+        ]:
+            with self.subTest(model=model):
+                kinds, events = self.stream(model, events, max_output_tokens=16)
+                self.assertEqual(kinds[-1], "response.incomplete")
+                response = events[-1].response
+                self.assertEqual(response.status, "incomplete")
+                self.assertEqual(response.incomplete_details.reason, "max_output_tokens")
+                self.assertEqual(response.output[0].status, "incomplete")
+                self.assertEqual(response.output_text, "One two")
+
+    def test_sources_of_gemini(self):
+        content = {"role": "model", "parts": [{"text": "It is late."}]}
+        chunk = {"web": {"uri": "https://a.example", "title": "A"}}
+        support = {"segment": {"startIndex": 0, "endIndex": 11}, "groundingChunkIndices": [0]}
+        grounding = {"groundingChunks": [chunk], "groundingSupports": [support]}
+        candidate = {"index": 0, "content": content, "finishReason": "STOP"}
+        events = [{"candidates": [candidate | {"groundingMetadata": grounding}]}]
+        kinds, events = self.stream("flash", events, tools=[{"type": "web_search"}])
+        self.assertIn("response.output_text.annotation.added", kinds)
+        source = events[-1].response.output[0].content[0].annotations[0]
+        self.assertEqual((source.type, source.url), ("url_citation", "https://a.example"))
+        self.assertEqual((source.start_index, source.end_index), (0, 11))
+
+    def test_a_parsed_stream(self):
+        for model in MODELS:
+            with self.subTest(model=model):
+                with self.client.responses.stream(
+                    model=model, input="where?", text_format=Place
+                ) as stream:
+                    parsed = stream.get_final_response().output_parsed
+                self.assertIsInstance(parsed, Place)
+
+
 class Async(unittest.IsolatedAsyncioTestCase):
     async def test_a_stream(self):
         async with AsyncOpenAI(base_url=f"{GATEWAY}/v1", api_key=KEY, max_retries=0) as client:
