@@ -4,6 +4,7 @@
 //! LF or CRLF and nowhere else: U+2028 and U+0085 are ordinary text.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
@@ -133,6 +134,49 @@ impl Event {
         }
         found
     }
+
+    /// Where `data`, as [`data`](Self::data) gave it, stands in the event; `None` if it came in several
+    /// `data` lines and stands nowhere as a whole.
+    pub fn place(&self, data: &[u8]) -> Option<usize> {
+        let start = (data.as_ptr() as usize).wrapping_sub(self.raw.as_ptr() as usize);
+        let there = self.raw.get(start..start.wrapping_add(data.len()));
+        there.is_some_and(|there| there == data).then_some(start)
+    }
+
+    /// Writes the event with stretches of its `data` replaced, in their order, by texts of one line.
+    /// Every other byte is left; data that came in several lines is written as one.
+    pub fn write_changed(
+        &self,
+        data: &[u8],
+        edits: &[(Range<usize>, Vec<u8>)],
+        out: &mut BytesMut,
+    ) {
+        let Some(place) = self.place(data).or(edits.is_empty().then_some(0)) else {
+            out.extend_from_slice(b"data: ");
+            let mut from = 0;
+            let line = |text: &[u8], out: &mut BytesMut| {
+                out.extend(text.iter().map(|byte| match byte {
+                    b'\n' => b' ',
+                    other => *other,
+                }));
+            };
+            for (range, new) in edits {
+                line(&data[from..range.start], out);
+                out.extend_from_slice(new);
+                from = range.end;
+            }
+            line(&data[from..], out);
+            out.extend_from_slice(b"\n\n");
+            return;
+        };
+        let mut from = 0;
+        for (range, new) in edits {
+            out.extend_from_slice(&self.raw[from..place + range.start]);
+            out.extend_from_slice(new);
+            from = place + range.end;
+        }
+        out.extend_from_slice(&self.raw[from..]);
+    }
 }
 
 #[cfg(test)]
@@ -230,6 +274,30 @@ mod tests {
             let (whole, raw) = events(&[bytes]);
             prop_assert_eq!(&raw, bytes);
             prop_assert_eq!((whole, raw), events(&chunks));
+        }
+    }
+
+    #[test]
+    fn stretches_of_the_data_change_and_nothing_else() {
+        for (raw, expected) in [
+            (
+                "event: e\r\nid: abc\r\ndata: {abc,1}\r\n\r\n",
+                "event: e\r\nid: abc\r\ndata: {X,YZ}\r\n\r\n",
+            ),
+            ("data: {abc,\ndata: 1}\n\n", "data: {X, YZ}\n\n"),
+        ] {
+            let event = Event {
+                raw: Bytes::from_static(raw.as_bytes()),
+            };
+            let data = event.data().unwrap();
+            let last = data.len() - 2;
+            let edits = [(1..4, b"X".to_vec()), (last..last + 1, b"YZ".to_vec())];
+            let mut out = BytesMut::new();
+            event.write_changed(&data, &edits, &mut out);
+            assert_eq!(out, expected.as_bytes());
+            let mut out = BytesMut::new();
+            event.write_changed(&data, &[], &mut out);
+            assert_eq!(out, raw.as_bytes());
         }
     }
 }

@@ -121,7 +121,8 @@ impl Restamp {
                     if let (Ok(_), Some(model)) = (read, model) {
                         let at = message.value_start;
                         let range = at + model.value_start..at + model.end;
-                        return self.restamped(event, &data, range, out);
+                        event.write_changed(&data, &[(range, self.asked.clone())], out);
+                        return Ok(());
                     }
                 }
             }
@@ -190,26 +191,6 @@ impl Restamp {
             self.figures.and_then(figures);
             self.progress.usage = Some(usage(&self.figures));
         }
-    }
-
-    fn restamped(
-        &self,
-        event: &Event,
-        data: &[u8],
-        model: std::ops::Range<usize>,
-        out: &mut BytesMut,
-    ) -> Result<(), Broken> {
-        // The data is one stretch of the raw event unless it came in several `data` lines.
-        let start = (data.as_ptr() as usize).wrapping_sub(event.raw.as_ptr() as usize);
-        if event.raw.get(start..start.wrapping_add(data.len())) != Some(data) {
-            return Err(Broken::Malformed(
-                "An event stands on several lines.".into(),
-            ));
-        }
-        out.extend_from_slice(&event.raw[..start + model.start]);
-        out.extend_from_slice(&self.asked);
-        out.extend_from_slice(&event.raw[start + model.end..]);
-        Ok(())
     }
 }
 

@@ -185,9 +185,7 @@ impl Rewriter {
         if mended.is_some() {
             return Ok(Verdict::Data(self.renamed(&data, &model)));
         }
-        // The data is one stretch of the raw event unless it came in several `data` lines.
-        let start = (data.as_ptr() as usize).wrapping_sub(event.raw.as_ptr() as usize);
-        if event.raw.get(start..start.wrapping_add(data.len())) == Some(&*data) {
+        if let Some(start) = event.place(&data) {
             return Ok(Verdict::Model(start + model.value_start..start + model.end));
         }
         Ok(Verdict::Data(self.renamed(&data, &model)))

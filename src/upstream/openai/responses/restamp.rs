@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use pointsman_routes::table::DeploymentId;
 use serde_json::{Map, Value, json};
 
-use super::stamp::{Edits, Found, Stamp, apply};
+use super::stamp::{Edits, Found, Stamp};
 use super::told;
 use crate::call::{Call, Field, Said};
 use crate::dialect::responses::failed_event;
@@ -179,7 +179,7 @@ impl Restamp {
         if let Some(id) = id {
             self.head.insert("id".to_owned(), id.into());
         }
-        write(event, &data, edits, out);
+        event.write_changed(&data, &edits, out);
         Ok(())
     }
 }
@@ -210,29 +210,6 @@ pub(crate) fn stamp_of(call: &Call, deployment: DeploymentId) -> Stamp<'_> {
         deployment: &call.live.deployment(deployment).id,
         model: call.name(),
         previous: call.peek.text(&call.body, Field::PreviousResponseId),
-    }
-}
-
-/// Writes an event with its data changed. The data is one stretch of the event unless it came in
-/// several `data` lines, which are written as one then.
-fn write(event: &Event, data: &[u8], edits: Edits, out: &mut BytesMut) {
-    let start = (data.as_ptr() as usize).wrapping_sub(event.raw.as_ptr() as usize);
-    let changed = apply(data, edits);
-    let Some(changed) = changed else {
-        out.extend_from_slice(&event.raw);
-        return;
-    };
-    if event.raw.get(start..start.wrapping_add(data.len())) == Some(data) {
-        out.extend_from_slice(&event.raw[..start]);
-        out.extend_from_slice(&changed);
-        out.extend_from_slice(&event.raw[start + data.len()..]);
-    } else {
-        out.extend_from_slice(b"data: ");
-        out.extend(changed.iter().map(|byte| match byte {
-            b'\n' => b' ',
-            other => *other,
-        }));
-        out.extend_from_slice(b"\n\n");
     }
 }
 

@@ -174,7 +174,7 @@ impl Stamp<'_> {
 }
 
 /// A text with the edits made; `None` if there are none.
-pub(super) fn apply(text: &[u8], edits: Edits) -> Option<Vec<u8>> {
+fn apply(text: &[u8], edits: Edits) -> Option<Vec<u8>> {
     if edits.is_empty() {
         return None;
     }
