@@ -354,6 +354,13 @@ async fn every_python_sdk_reaches_every_upstream() {
 }
 
 #[tokio::test]
+async fn every_answer_is_of_the_sdks_types() {
+    let scene = every_upstream().await;
+    run_python("test_answers", &scene.gateway, &scene.upstream).await;
+    assert!(scene.upstream.seen().len() > 200);
+}
+
+#[tokio::test]
 async fn what_anthropics_sdk_can_beside_that_works() {
     let scene = every_upstream().await;
     run_python("test_anthropic", &scene.gateway, &scene.upstream).await;

@@ -251,7 +251,8 @@ fn an_answer_is_written_with_what_was_asked_for() {
         ("previous_response_id", Value::Null),
         (
             "usage",
-            json!({"input_tokens": 9, "input_tokens_details": {"cached_tokens": 4},
+            json!({"input_tokens": 9,
+                "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0},
                 "output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 2},
                 "total_tokens": 14}),
         ),

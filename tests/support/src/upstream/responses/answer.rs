@@ -64,7 +64,7 @@ pub(super) fn response(asked: &Value) -> Value {
         "truncation": "disabled",
         "usage": {
             "input_tokens": 20,
-            "input_tokens_details": {"cached_tokens": 4},
+            "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 0},
             "output_tokens": 10,
             "output_tokens_details": {"reasoning_tokens": 3},
             "total_tokens": 30,
