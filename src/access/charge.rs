@@ -28,6 +28,7 @@ use pointsman_routes::table::{self, Target};
 use pointsman_routes::usd;
 use smallvec::SmallVec;
 
+use super::demand::UNKNOWN_OUTPUT;
 use super::media::Media;
 use super::{Access, Customer};
 use crate::account::{Scope, SpendRow, Time};
@@ -39,9 +40,7 @@ use crate::error::{BudgetFault, Failure};
 use crate::live::{Ceiling, Live};
 use crate::routing::tokens::{Tokens, Vocabulary, apart};
 
-/// Tokens of an answer that neither the caller nor the model bounds; LiteLLM's.
-pub const UNKNOWN_OUTPUT: u64 = 16_384;
-/// Tokens of such an answer where its budget is nearly spent.
+/// Tokens of an answer of unknown length where its budget is nearly spent.
 pub const LAST_OUTPUT: u64 = 256;
 /// Bytes of a token, where a budget is nearly spent and the model's vocabulary is not published.
 pub const COUNTED_BYTES_PER_TOKEN: u64 = 3;

@@ -14,6 +14,8 @@ use crate::call::{Call, Principal, Tab};
 use crate::error::{Failure, RateFault};
 use crate::live::TokenKind;
 
+/// Tokens of an answer that neither the caller nor the model bounds; LiteLLM's.
+pub const UNKNOWN_OUTPUT: u64 = 16_384;
 /// Bytes of a token, as far as an estimate needs to know.
 pub(super) const BYTES_PER_TOKEN: u64 = 4;
 

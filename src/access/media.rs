@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use pointsman_routes::usd::Usd;
 
-use super::charge::UNKNOWN_OUTPUT;
-use super::demand::BYTES_PER_TOKEN;
+use super::demand::{BYTES_PER_TOKEN, UNKNOWN_OUTPUT};
 use crate::call::{Call, Route, Usage};
 use crate::live::Ceiling;
 use crate::wire::form::File;

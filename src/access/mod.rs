@@ -36,8 +36,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 use self::books::Books;
 use self::cache::Cache;
-pub use self::charge::{COUNTED_BYTES_PER_TOKEN, LAST_OUTPUT, Settled, UNKNOWN_OUTPUT};
-pub use self::demand::Used;
+pub use self::charge::{COUNTED_BYTES_PER_TOKEN, LAST_OUTPUT, Settled};
+pub use self::demand::{UNKNOWN_OUTPUT, Used};
 use self::failed::Failures;
 pub use self::failed::{MOST_UNKNOWN, NotFound};
 pub use self::keys::{Keys, Looking};

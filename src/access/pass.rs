@@ -14,7 +14,8 @@ use pointsman_routes::catalog;
 use pointsman_routes::table::{GroupId, Target};
 use pointsman_routes::usd;
 
-use super::charge::{self, UNKNOWN_OUTPUT};
+use super::charge;
+use super::demand::UNKNOWN_OUTPUT;
 use super::demand::{self, BYTES_PER_TOKEN};
 use super::{Access, Customer};
 use crate::account::Time;

@@ -30,7 +30,8 @@ use crate::live::{Handle, Issued, Live};
 use crate::spend::entry::Begun;
 use crate::spend::ledger::Ledger;
 use crate::spend::price::{Cost, price};
-use crate::spend::report::{Record, Reporter};
+use crate::spend::record::Record;
+use crate::spend::report::Reporter;
 use crate::upstream::openai::responses::kept::{Keeper, State, estimate, whole};
 
 /// Most answers that are waited for at once.

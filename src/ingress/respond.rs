@@ -20,7 +20,8 @@ use crate::call::{AnswerBody, AnswerEnd, Call, Lost, Piece, Reached, Trail};
 use crate::error::Failure;
 use crate::spend::meter::InFlight;
 use crate::spend::price::{Cost, paid};
-use crate::spend::report::{Record, Reporter};
+use crate::spend::record::Record;
+use crate::spend::report::Reporter;
 use crate::upstream::openai::responses::kept::State;
 use crate::upstream::{Relay, StreamOutcome};
 

@@ -13,46 +13,10 @@ use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower::Service;
 
-use super::Notes;
-use super::journey::Course;
+use super::errand::Errand;
 use crate::call::{Answer, Call};
 use crate::error::{Failure, Rehearsal};
-use crate::routing::{Ask, Leg};
-
-/// An attempt on its way.
-#[derive(Clone, Debug)]
-pub(crate) struct Errand {
-    pub(super) call: Arc<Call>,
-    pub(super) ask: Ask,
-    /// The failure that is acted out in its place.
-    pub(super) act: Option<Rehearsal>,
-    pub(super) notes: Notes,
-}
-
-impl Errand {
-    pub(super) fn first(call: Arc<Call>, notes: Notes) -> Self {
-        let act = call
-            .controls
-            .as_ref()
-            .and_then(|controls| controls.rehearsal);
-        Self {
-            ask: Ask::first(call.target),
-            call,
-            act,
-            notes,
-        }
-    }
-
-    /// The first one that is to go on with a stream that broke.
-    pub(super) fn going_on(course: &Course, notes: Notes) -> Self {
-        Self {
-            call: Arc::clone(course.call()),
-            ask: course.ask(),
-            act: None,
-            notes,
-        }
-    }
-}
+use crate::routing::Leg;
 
 /// Makes attempts, or acts out failures.
 #[derive(Clone, Debug)]

@@ -15,6 +15,8 @@
 mod carry;
 pub mod chain;
 pub mod class;
+mod course;
+mod errand;
 mod journey;
 mod resume;
 #[cfg(test)]
@@ -32,8 +34,10 @@ use pointsman_layers::retry::{self, Retry, RetryBudget, RetryLayer};
 use pointsman_routes::table::{DeploymentId, Midstream};
 use tower::{Layer, Service};
 
-use self::carry::{Carried, Carrier, Errand};
-use self::journey::{Course, Journey, Rules};
+use self::carry::{Carried, Carrier};
+use self::course::Course;
+use self::errand::Errand;
+use self::journey::{Journey, Rules};
 use crate::call::{Again, Answer, AnswerBody, Broke, Call, Ends, GoingOn, Lost, Reached, Trail};
 use crate::error::{Failure, UpstreamKind};
 use crate::routing::{Leg, Router};
@@ -118,7 +122,7 @@ where
             let Some(course) = course.after(&broke, mode, &self.router, &notes) else {
                 return Err(Trail::default());
             };
-            let errand = Errand::going_on(&course, notes.clone());
+            let errand = Errand::at(&course, notes.clone());
             notes.lock().course = Some(course);
             let mut retry = self.retry.clone();
             let _broken = poll_fn(|cx| retry.poll_ready(cx)).await.is_err();

@@ -11,9 +11,8 @@ use std::sync::Arc;
 use pointsman_routes::table::{DeploymentId, Midstream, Target};
 use pointsman_routes::usd::Usd;
 
-use super::journey::Course;
 use crate::call::length::Length;
-use crate::call::{Broke, Call, Piece, Shown};
+use crate::call::{Broke, Call, Left, Piece, Shown};
 use crate::routing::tokens::BYTES_PER_TOKEN;
 use crate::spend::price::paid;
 
@@ -26,10 +25,14 @@ pub(super) fn mode(call: &Call, id: DeploymentId) -> Midstream {
     of_file.unwrap_or(call.live.routes().router.on_midstream)
 }
 
-/// The call that goes on where the stream of `course`'s last attempt broke; `None` if nobody may be
-/// asked.
-pub(super) fn going_on(course: &Course, broke: &Broke, mode: Midstream) -> Option<Call> {
-    let call = course.call();
+/// The call that goes on where the stream of the last attempt broke, which `left` is the last of;
+/// `None` if nobody may be asked.
+pub(super) fn going_on(
+    call: &Call,
+    left: Vec<Left>,
+    broke: &Broke,
+    mode: Midstream,
+) -> Option<Call> {
     let may = match mode {
         Midstream::Error => false,
         Midstream::Continue => true,
@@ -40,7 +43,7 @@ pub(super) fn going_on(course: &Course, broke: &Broke, mode: Midstream) -> Optio
     }
     Some(Call {
         resumed: Some(Arc::new(Shown {
-            left: course.broken(&broke.failure),
+            left,
             ..broke.shown.clone()
         })),
         ..Call::clone(call)

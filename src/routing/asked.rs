@@ -11,47 +11,16 @@ use smallvec::SmallVec;
 use super::board::{Board, Row};
 use super::facts::{Facts, Prompt};
 use super::prefer::preferred;
+use super::shape::Shape;
 use super::tokens::{
     BYTES_PER_TOKEN, COUNTED_BYTES, MOST_BYTES_PER_TOKEN, Tokens, Vocabulary, apart,
 };
 use crate::call::length::Length;
-use crate::call::{Call, Dialect, Field, Hints, Peek, Principal, Route};
+use crate::call::{Dialect, Field, Principal};
 use crate::wire::json;
 
 /// Most tags and capability words of one request that are looked at.
 const MOST_WORDS: usize = 64;
-
-/// As much of a call as is read here.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape<'a> {
-    /// What is asked for.
-    pub route: Route,
-    /// The body.
-    pub body: &'a [u8],
-    /// What is known of it.
-    pub peek: &'a Peek,
-    /// What the headers say.
-    pub hints: Option<&'a Hints>,
-    /// Who asks, if that is known.
-    pub who: Option<&'a Principal>,
-}
-
-impl<'a> From<&'a Call> for Shape<'a> {
-    fn from(call: &'a Call) -> Self {
-        Self {
-            // Who answers in the background must keep what it says.
-            route: if call.in_background() {
-                Route::Compact
-            } else {
-                call.route
-            },
-            body: &call.body,
-            peek: &call.peek,
-            hints: call.hints.as_deref(),
-            who: Some(&call.principal),
-        }
-    }
-}
 
 /// What was read of a call for one row.
 #[derive(Clone, Debug)]

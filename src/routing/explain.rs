@@ -6,12 +6,13 @@ use std::fmt;
 use pointsman_routes::table::{Routes, Strategy, Target};
 use serde::Serialize;
 
-use super::asked::{Asked, Shape};
+use super::asked::Asked;
 use super::board::{Board, Row};
 use super::decide::decide;
 use super::filter::Exclusion;
 use super::moment::{Draw, Moment};
 use super::record::Entry;
+use super::shape::Shape;
 use super::state::{Health, Seen};
 use super::{Ask, Router};
 use crate::call::{Field, Route, peek};

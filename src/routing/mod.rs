@@ -25,6 +25,7 @@ pub mod purse;
 mod queue;
 pub mod record;
 mod service;
+pub mod shape;
 pub mod state;
 pub mod strategy;
 #[cfg(test)]
@@ -43,7 +44,7 @@ use pointsman_routes::table::{DeploymentId, Target};
 use pointsman_routes::usd::Usd;
 use smallvec::SmallVec;
 
-use self::asked::{Asked, Shape};
+use self::asked::Asked;
 use self::board::{Board, Reach};
 use self::facts::Facts;
 use self::filter::Checks;
@@ -51,6 +52,7 @@ use self::moment::{Clock, Draw};
 use self::queue::Queue;
 use self::record::{Decisions, Entry};
 pub use self::service::{Leg, Routing};
+use self::shape::Shape;
 use self::state::Registry;
 use self::ticket::Booking;
 pub use self::ticket::{Ended, Ticket};

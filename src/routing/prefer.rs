@@ -3,8 +3,8 @@
 use pointsman_routes::table::{DeploymentId, List, Rule, Text};
 use serde_json::Value;
 
-use super::asked::Shape;
 use super::board::{Board, Row};
+use super::shape::Shape;
 use crate::call::{Field, Principal};
 use crate::wire::json;
 

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use pointsman_routes::usd::Usd;
 use serde_json::{Map, Value, json};
 
-use super::report::Record;
+use super::record::Record;
 use crate::account::{Holder, SpendRow, Time};
 use crate::call::{Call, Notes, Usage};
 use crate::wire::uuid;

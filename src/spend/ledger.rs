@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 
 use super::entry::{self, Begun, Entry};
 use super::journal::{Journal, Options, Position, Refused};
-use super::report::Record;
+use super::record::Record;
 use crate::account::{Down, SpendRow, Time};
 use crate::call::Call;
 use crate::live::{LedgerRules, Orphans, WhenFull};

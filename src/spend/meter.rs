@@ -12,7 +12,7 @@ use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use pointsman_routes::table::{DeploymentId, GroupId};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-use super::report::Record;
+use super::record::Record;
 use crate::call::{Call, Left, Principal, Trail};
 
 /// LiteLLM's buckets of latencies, in seconds.

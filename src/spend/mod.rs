@@ -6,4 +6,5 @@ pub mod ledger;
 pub mod meter;
 pub mod pass;
 pub mod price;
+pub mod record;
 pub mod report;

@@ -7,17 +7,14 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
-use pointsman_routes::table::DeploymentId;
-use pointsman_routes::usd::{Decimal, Usd};
+use pointsman_routes::usd::Decimal;
 
 use super::ledger::Ledger;
 use super::meter::Meter;
 use super::pass::PassRecord;
-use super::price::Cost;
-use crate::call::{Call, Trail, Usage};
+use super::record::Record;
 use crate::wire::json;
 
 /// Lines that wait to be written.
@@ -26,54 +23,6 @@ const QUEUE: usize = 8_192;
 const BATCH: usize = 1_024;
 /// How long the writer rests after a batch. While it rests, a request that ends wakes nobody.
 const REST: Duration = Duration::from_millis(20);
-
-/// A call that has ended.
-#[derive(Debug)]
-pub struct Record {
-    /// What was asked.
-    pub call: Arc<Call>,
-    /// Who answered, if anybody was asked.
-    pub deployment: Option<DeploymentId>,
-    /// What was tried before, or in vain.
-    pub trail: Trail,
-    /// The status that the caller got.
-    pub status: StatusCode,
-    /// LiteLLM's class of the failure, if it was one.
-    pub failure: Option<&'static str>,
-    /// The caller went away before the end.
-    pub dropped: bool,
-    /// What it took, if that is known.
-    pub usage: Option<Usage>,
-    /// Whether that is an estimate, in whole or in part.
-    pub estimated: bool,
-    /// What it cost.
-    pub cost: Cost,
-    /// What of that was paid to deployments whose streams broke, before the last one went on.
-    pub before: Vec<(DeploymentId, Usd)>,
-    /// From the send to the provider's head.
-    pub upstream: Duration,
-    /// From arrival to the first event of a stream.
-    pub first_token: Option<Duration>,
-    /// When it ended.
-    pub ended: Instant,
-    /// The id in the answer, if it has one.
-    pub answer: Option<Box<str>>,
-}
-
-impl Record {
-    /// What was paid to each deployment.
-    pub fn paid(&self) -> impl Iterator<Item = (DeploymentId, Usd)> {
-        let before = self.before.iter().map(|(_, cost)| cost.0).sum::<i128>();
-        let last = Usd(self.cost.total().0.saturating_sub(before));
-        let last = self.deployment.map(|deployment| (deployment, last));
-        self.before.iter().copied().chain(last)
-    }
-
-    /// From arrival to end.
-    pub fn total(&self) -> Duration {
-        self.ended.saturating_duration_since(self.call.arrived)
-    }
-}
 
 /// What a line is written of.
 #[derive(Debug)]
