@@ -27,7 +27,7 @@ use crate::access::{self, Customer, NotFound};
 use crate::admin::api;
 use crate::call::{Call, Dialect, Principal};
 use crate::error::{Denial, Failure};
-use crate::ingress::background::Background;
+use crate::ingress::background::{Background, KeptCalls};
 use crate::ingress::body::Body;
 use crate::ingress::cors::BrowserLayer;
 use crate::ingress::front::FrontDoor;
@@ -177,7 +177,10 @@ impl Gateway {
         let kept = ServiceBuilder::new()
             .layer(TokenBucketLayer::new(access.buckets(), access.clone()))
             .layer(BudgetLayer::new(access.ledger(), access.clone()))
-            .service(Responder::new(keeper, reporter.clone()).waiting(background.clone()));
+            .service({
+                let calls = KeptCalls::new(keeper, background.clone());
+                Responder::new(calls, reporter.clone()).waiting(background.clone())
+            });
         (answers, kept, reporter, background)
     }
 }

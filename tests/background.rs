@@ -397,3 +397,19 @@ async fn what_the_provider_knows_nothing_of_any_more_costs_what_was_reserved() {
     let spent = info["info"]["spend"].as_f64().unwrap();
     assert!((spent - 0.07).abs() < 1e-9, "{spent}");
 }
+
+#[tokio::test]
+async fn what_a_caller_may_not_delete_goes_on() {
+    let scene = Scene::start().await;
+    let (client, _) = scene.key(json!({"rpm_limit": 1})).await;
+    let (other, _) = scene.key(json!({"user_id": "eve"})).await;
+    scene.kept_as("in_progress", &Value::Null);
+    let path = begun(&client, &asks("gpt")).await;
+    assert_eq!(client.delete(&path).await.status, 429);
+    assert_eq!(other.delete(&path).await.status, 403);
+    let seen = scene.upstream.seen();
+    let stopped = seen
+        .iter()
+        .any(|one| one.method == "DELETE" || one.path.ends_with("/cancel"));
+    assert!(!stopped, "{seen:#?}");
+}

@@ -732,6 +732,20 @@ async fn tokens_are_counted_and_conversations_made_short() {
     let body = short.json();
     assert_eq!(body["object"], "response.compaction");
     assert!(!body["id"].as_str().unwrap().contains("fake"));
+    // Its length is unknown, so nobody is let in who could not pay the longest.
+    let made = scene
+        .client
+        .post(
+            "/key/generate",
+            &json!({"user_id": "ada", "max_budget": 1e-4}),
+        )
+        .await;
+    let poor = scene
+        .gateway
+        .client()
+        .key(made.json()["key"].as_str().unwrap());
+    let refused = poor.post("/v1/responses/compact", &says("gpt")).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
     for model in ["claude", "bridged", "demo"] {
         let refused = scene
             .client

@@ -11,7 +11,10 @@
 //! asking for those that this one leaves behind.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode};
@@ -19,12 +22,13 @@ use pointsman_layers::budget::{Hold, Reserved};
 use pointsman_routes::table::DeploymentId;
 use pointsman_routes::usd::Usd;
 use tokio::sync::{Notify, Semaphore};
+use tower::Service;
 
 use super::kept::{self, Lookup};
 use crate::access::Access;
 use crate::account::Time;
 use crate::call::means::picos;
-use crate::call::{About, Call, KeptAt, Principal, Route, Tab};
+use crate::call::{About, Call, KeptAt, Lost, Principal, Reached, Route, Tab};
 use crate::error::{Failure, UpstreamKind};
 use crate::live::{Handle, Issued, Live};
 use crate::spend::entry::Begun;
@@ -32,6 +36,7 @@ use crate::spend::ledger::Ledger;
 use crate::spend::price::{Cost, price};
 use crate::spend::record::Record;
 use crate::spend::report::Reporter;
+use crate::upstream::Relay;
 use crate::upstream::openai::responses::kept::{Keeper, State, estimate, whole};
 
 /// Most answers that are waited for at once.
@@ -66,6 +71,41 @@ struct Pending {
     answers: HashMap<Name, One>,
     /// Bytes of their requests.
     bytes: usize,
+}
+
+/// Answers calls about kept responses. What is waited for is seen to have ended before it is deleted.
+#[derive(Clone, Debug)]
+pub struct KeptCalls {
+    keeper: Keeper,
+    background: Background,
+}
+
+impl KeptCalls {
+    /// Has `keeper` asked; `background` knows what is waited for.
+    pub fn new(keeper: Keeper, background: Background) -> Self {
+        Self { keeper, background }
+    }
+}
+
+impl Service<Arc<Call>> for KeptCalls {
+    type Response = Reached<Relay>;
+    type Error = Box<Lost>;
+    type Future = Pin<Box<dyn Future<Output = Result<Reached<Relay>, Box<Lost>>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Lost>>> {
+        self.keeper.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Arc<Call>) -> Self::Future {
+        if call.route != Route::Delete {
+            return self.keeper.call(call);
+        }
+        let mut own = self.clone();
+        Box::pin(async move {
+            own.background.finish(&call).await;
+            own.keeper.call(call).await
+        })
+    }
 }
 
 /// A response, by who keeps it and how that one calls it.
@@ -135,16 +175,17 @@ impl Background {
         pending.answers.len() < MOST && pending.bytes.saturating_add(bytes) <= MOST_BYTES
     }
 
-    /// Waits for the answer to a call, which is reported when it has ended. Gives the record back if it
-    /// has no id by which it could be asked for, or one that is waited for already. Must be called within
-    /// a runtime.
+    /// Waits for the answer to a call, which is reported when it has ended; at once, as one of which
+    /// nobody knows, if it has no id by which it could be asked for. Gives the record back if it is
+    /// waited for already. Must be called within a runtime.
     pub(super) fn wait(&self, record: Box<Record>) -> Result<(), Box<Record>> {
         let issued = record
             .answer
             .as_deref()
             .and_then(|answer| record.call.live.ids().open(answer));
         let (Some(issued), Some(deployment)) = (issued, record.deployment) else {
-            return Err(record);
+            self.0.reporter.report(ended(*record, None));
+            return Ok(());
         };
         let name = Name::from(&issued);
         if self.0.waits_for(&name) {
@@ -194,7 +235,7 @@ impl Background {
 
     /// Ends a response that is about to be deleted, if it is waited for: it is asked for, and stopped
     /// if it goes on, since nobody can say later what it took.
-    pub(super) async fn finish(&self, call: &Arc<Call>) {
+    async fn finish(&self, call: &Arc<Call>) {
         let Some(kept) = &call.kept else {
             return;
         };

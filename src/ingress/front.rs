@@ -106,9 +106,6 @@ where
             Ok(call) => call,
             Err(failure) => return refuse(&failure, Dialect::Responses, &ids.0).map(R::from),
         };
-        if let (Route::Delete, Some(background)) = (call.route, &self.background) {
-            background.finish(&call).await;
-        }
         self.serve_call(&call).await
     }
 

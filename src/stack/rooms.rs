@@ -24,6 +24,7 @@ use crate::admin::health::Draining;
 use crate::admin::{health, metrics, page, router};
 use crate::call::{Dialect, Principal};
 use crate::error::{Denial, Failure, RequestFault};
+use crate::ingress::background::KeptCalls;
 use crate::ingress::body::Body;
 use crate::ingress::front::FrontDoor;
 use crate::ingress::pass::PassDoor;
@@ -36,7 +37,6 @@ use crate::routing::Routing;
 use crate::spend::report::Reporter;
 use crate::store::Store;
 use crate::upstream::Upstream;
-use crate::upstream::openai::responses::kept::Keeper;
 
 /// What a gateway is made of.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub(super) type Answers = TokenBucket<
 
 /// What answers a request about a response that is kept.
 pub(super) type KeptAnswers = TokenBucket<
-    Budgeted<Responder<Keeper>, MemoryLedger, access::Access>,
+    Budgeted<Responder<KeptCalls>, MemoryLedger, access::Access>,
     MemoryBuckets,
     access::Access,
 >;
