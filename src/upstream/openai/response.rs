@@ -171,14 +171,17 @@ pub fn told(bytes: &[u8]) -> Told {
     let said = said.into_iter().find(|value| !value.is_null());
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let code = text(&body.error["code"]).or_else(|| text(&body.error["type"]));
-    // OpenRouter's word on what moderation refused.
-    let flagged = body.error["metadata"].get("flagged_input").is_some();
+    // OpenRouter's word on what moderation refused, and Azure's on what its filters did.
+    let flagged = body.error["metadata"].get("flagged_input").is_some()
+        || body.error["innererror"]["code"] == "ResponsibleAIPolicyViolation";
     Told {
         message: said.map(|value| text(value).unwrap_or_else(|| value.to_string())),
         param: text(&body.error["param"]),
         kind: match code.as_deref() {
             Some("context_length_exceeded") => Some(Refusal::ContextWindow),
-            Some("content_filter" | "content_policy_violation") => Some(Refusal::ContentPolicy),
+            Some("content_filter" | "contentFilter" | "content_policy_violation") => {
+                Some(Refusal::ContentPolicy)
+            }
             _ => flagged.then_some(Refusal::ContentPolicy),
         },
         code,

@@ -146,11 +146,13 @@ impl Rewriter {
             let told = told_as_success(&data).unwrap_or_default();
             return Err(Broken::Told(told));
         }
-        self.progress.started = true;
         let choices = found
             .choices
             .map_or(b"" as &[u8], |member| member.value(&data));
-        if self.shown.id.is_none() {
+        // Azure begins with what its filters say of the prompt, in a chunk without choices and ids.
+        let says = !is_empty_list(choices) || found.usage.is_some();
+        self.progress.started |= says;
+        if says && self.shown.id.is_none() {
             said::begin(&data, &mut self.shown);
         }
         self.progress.finished |= said::note(choices, &mut self.said, &mut self.shown);
@@ -324,6 +326,22 @@ mod tests {
             assert_eq!(progress.usage.unwrap().total(), 19);
         }
         assert!(!run(&stream[..90], "mine", true, 90).1.finished);
+    }
+
+    #[test]
+    fn what_azures_filters_say_of_the_prompt_begins_nothing() {
+        let filter = "data: {\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\
+            \"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":{}}]}\n\n";
+        let mut rewriter = Rewriter::new("mine", false);
+        let mut out = BytesMut::new();
+        let first = rewriter.push(Bytes::from(filter), &mut out).unwrap();
+        assert!(first.unwrap().starts_with(b"data: {\"choices\":[]"));
+        assert!(!rewriter.progress().started);
+        rewriter
+            .push(Bytes::from_static(STREAM.as_bytes()), &mut out)
+            .unwrap();
+        assert!(rewriter.progress().started);
+        assert_eq!(rewriter.shown().id.as_deref(), Some("1"));
     }
 
     #[test]

@@ -113,7 +113,13 @@ impl Chunks {
         if chunk.error.is_some() {
             return Err(Broken::Told(told_as_success(data).unwrap_or_default()));
         }
-        if !self.begun {
+        let says = chunk.usage.is_some()
+            || chunk
+                .choices
+                .as_ref()
+                .is_some_and(|choices| !choices.is_empty());
+        // Azure begins with what its filters say of the prompt, in a chunk without choices and ids.
+        if !self.begun && says {
             self.begun = true;
             out.push(Event::Start {
                 id: chunk.id,
