@@ -1,4 +1,5 @@
-//! OpenAI's older completions, before every kind of upstream: a prompt in, `choices[].text` out.
+//! OpenAI's older completions, before every kind of upstream: a prompt in, `choices[].text` out. Vertex AI's
+//! are in `vertex.rs`, with its credentials.
 
 use serde_json::{Value, json};
 use support::scene::Scene;

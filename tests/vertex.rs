@@ -75,7 +75,7 @@ fn base64url(text: &str) -> Vec<u8> {
     out
 }
 
-/// Three deployments whose credentials are in this file.
+/// Deployments whose credentials are in this file.
 async fn scene(credentials: &Path) -> Scene {
     let upstream = Upstream::start().await;
     let entry = |name: &str, model: &str| {
@@ -93,7 +93,7 @@ async fn scene(credentials: &Path) -> Scene {
         )
     };
     let config = format!(
-        "model_list:\n{}{}{}router_settings:
+        "model_list:\n{}{}{}{}{}router_settings:
   num_retries: 0
 general_settings:
   master_key: os.environ/TEST_MASTER_KEY
@@ -101,6 +101,8 @@ general_settings:
         entry("gemini", "gemini-2.5-flash"),
         entry("claude", "claude-sonnet-4-5@20250929"),
         entry("vectors", "text-embedding-005"),
+        entry("say", "gemini-2.5-flash-tts"),
+        entry("draw", "gemini-2.5-flash-image"),
     );
     let setup = support::scene::keyed(gateway!());
     let gateway = setup.config(&config).start().await;
@@ -181,6 +183,47 @@ async fn vertex_ai__streams() {
             .collect();
         assert_eq!(text, "You said: hi", "{model}");
     }
+}
+
+#[tokio::test]
+async fn vertex_ai__completes_prompts() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = scene(&account(folder.path())).await;
+    for model in ["gemini", "claude"] {
+        let mut body = json!({"model": model, "prompt": "hi there", "max_tokens": 9});
+        let answer = scene.client.post("/v1/completions", &body).await;
+        assert_eq!(answer.status, 200, "{model}: {}", answer.text());
+        let answer = answer.json();
+        assert_eq!(answer["object"], "text_completion", "{answer}");
+        assert_eq!(answer["choices"][0]["text"], "You said: hi there");
+        assert!(answer["usage"]["total_tokens"].as_u64() > Some(0));
+        body["stream"] = true.into();
+        let mut stream = scene.client.stream("/v1/completions", &body).await;
+        let mut events = stream.all().await;
+        assert_eq!(events.pop().as_deref(), Some("[DONE]"), "{model}");
+        let text: String = events
+            .iter()
+            .filter_map(|event| serde_json::from_str::<Value>(event).ok())
+            .filter_map(|chunk| Some(chunk["choices"][0]["text"].as_str()?.to_owned()))
+            .collect();
+        assert_eq!(text, "You said: hi there", "{model}");
+    }
+}
+
+#[tokio::test]
+async fn vertex_ai__speaks_and_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let scene = scene(&account(folder.path())).await;
+    let body = json!({"model": "say", "input": "Hello.", "voice": "Kore"});
+    let answer = scene.client.post("/v1/audio/speech", &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.body.len(), 48_044);
+    let body = json!({"model": "draw", "prompt": "a hare"});
+    let answer = scene.client.post("/v1/images/generations", &body).await;
+    assert_eq!(answer.json()["data"][0]["b64_json"], "iVBORw0KGgo=");
+    let body = json!({"model": "claude", "prompt": "a hare"});
+    let answer = scene.client.post("/v1/images/generations", &body).await;
+    assert_eq!(answer.status, 501, "{}", answer.text());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use pointsman_routes::usd::{Decimal, Usd};
 use crate::access::Access;
 use crate::account::Time;
 use crate::call::{Call, Principal, Route, Trail};
+use crate::dialect::media;
 use crate::live::Endpoint;
 use crate::spend::price::Cost;
 use crate::upstream::openai::audio;
@@ -172,7 +173,15 @@ pub fn push_kind(headers: &mut HeaderMap, call: &Call, provider: &HeaderMap) {
             let kind = kind.as_bytes();
             kind.starts_with(b"audio/") || kind.starts_with(b"text/event-stream")
         });
-        let unknown = HeaderValue::from_static("application/octet-stream");
+        let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
+        // It was said in another dialect.
+        let read = provider.get(header::CONTENT_TYPE).is_some_and(is_json);
+        let unknown = if read {
+            media::kind(call)
+        } else {
+            "application/octet-stream"
+        };
+        let unknown = HeaderValue::from_static(unknown);
         headers.insert(header::CONTENT_TYPE, told.cloned().unwrap_or(unknown));
     } else if audio::is_plain(call) {
         let text = HeaderValue::from_static("text/plain; charset=utf-8");

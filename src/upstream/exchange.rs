@@ -12,7 +12,7 @@ use super::client::Pieces;
 use super::fetch::{self, Fetched};
 use super::openai::vendor::Vendor;
 use super::params::Rules;
-use super::protocol::{Ask, Protocol, Task, Unfit, Written};
+use super::protocol::{Ask, Gives, Protocol, Task, Unfit, Written};
 use super::providers::Providers;
 use super::{AGENT, fault, gemini, openai, resume};
 use crate::call::{Attempt, Call, Dialect, Route, chat};
@@ -122,7 +122,7 @@ fn build<'p>(
     }
     let protocol = providers.protocol_of(&deployment.provider);
     let protocol = protocol.ok_or_else(|| unserved(call, deployment))?;
-    let task = task(call).ok_or_else(|| unserved(call, deployment))?;
+    let task = task(call, protocol, model).ok_or_else(|| unserved(call, deployment))?;
     let vendor = Vendor::of(&deployment.provider);
     let model = &*vendor.model(call.route, model);
     let ask = ask(attempt, model, task, rules);
@@ -159,9 +159,14 @@ fn build<'p>(
             dropped: Vec::new(),
         });
     }
+    let mut dropped = Vec::new();
     let written = match task {
         Task::Chat | Task::Stream | Task::CountTokens => {
-            let mut chat = affordable(call, conversation(call, deployment)?);
+            let mut chat = if call.route.is_media() {
+                Arc::new(media_of(attempt, rules, &mut dropped)?)
+            } else {
+                affordable(call, conversation(call, deployment)?)
+            };
             let wanted = fetch::wanted(protocol, &ask, &chat);
             if !fetched.has(&wanted) {
                 return Err(NotYet::Wants(wanted));
@@ -175,11 +180,8 @@ fn build<'p>(
         Task::Rerank => protocol.write_rerank(&ask, &vectors::read_rerank(call, deployment)?),
     };
     let written = written.map_err(|unfit| refused(attempt, unfit))?;
-    let Written {
-        body,
-        headers,
-        dropped,
-    } = written;
+    dropped.extend(written.dropped);
+    let Written { body, headers, .. } = written;
     let mut request = request(uri, SmallVec::from_iter([body]), endpoint);
     // What the file says stands, even where the protocol says otherwise.
     for (name, value) in protocol.headers(&ask).into_iter().chain(headers) {
@@ -316,10 +318,14 @@ fn ask<'a>(attempt: &'a Attempt, model: &'a str, task: Task, rules: &'a Rules<'_
 }
 
 /// What a protocol is told when an answer is there.
-pub(super) fn ask_of_answer<'a>(attempt: &'a Attempt, model: &'a str) -> Ask<'a> {
+pub(super) fn ask_of_answer<'a>(
+    attempt: &'a Attempt,
+    protocol: &dyn Protocol,
+    model: &'a str,
+) -> Ask<'a> {
     Ask {
         // What has no task was never asked.
-        task: task(&attempt.call).unwrap_or(Task::Chat),
+        task: task(&attempt.call, protocol, model).unwrap_or(Task::Chat),
         model,
         deployment: attempt.call.live.deployment(attempt.deployment),
         params: super::protocol::Params::default(),
@@ -327,8 +333,10 @@ pub(super) fn ask_of_answer<'a>(attempt: &'a Attempt, model: &'a str) -> Ask<'a>
 }
 
 /// `None` if only OpenAI's protocol knows such a thing.
-fn task(call: &Call) -> Option<Task> {
+fn task(call: &Call, protocol: &dyn Protocol, model: &str) -> Option<Task> {
     Some(match call.route {
+        Route::Speech if protocol.gives(Gives::Speech, model) => Task::Chat,
+        Route::Images if protocol.gives(Gives::Images, model) => Task::Chat,
         route if route.speaks() && call.peek.stream => Task::Stream,
         route if route.speaks() => Task::Chat,
         route if route.counts() => Task::CountTokens,
@@ -350,6 +358,25 @@ fn conversation(
     let mut chat = (*chat).clone();
     chat.fill(file_gives(deployment)?);
     Ok(Arc::new(chat))
+}
+
+/// The conversation that a request for speech or images stands for. What no such model has is refused,
+/// or noted in `dropped`.
+fn media_of(
+    attempt: &Attempt,
+    rules: &Rules<'_>,
+    dropped: &mut Vec<&'static str>,
+) -> Result<chat::Request, Failure> {
+    let deployment = attempt.call.live.deployment(attempt.deployment);
+    let (mut chat, lacks) = dialect::media::read(&attempt.call)?;
+    for name in lacks {
+        let lacked = rules.params().lacks(name, dropped);
+        lacked.map_err(|unfit| refused(attempt, unfit))?;
+    }
+    if !deployment.defaults.is_empty() {
+        chat.fill(file_gives(deployment)?);
+    }
+    Ok(chat)
 }
 
 /// What the file gives a request of a deployment's.

@@ -215,7 +215,8 @@ async fn answer(
     if !head.status.is_success() {
         return Err(refused(attempt, way, &head, body).await);
     }
-    let body = if call.route == Route::Speech && !is_kind(&head.headers, "text/event-stream") {
+    let sounds = call.route == Route::Speech && matches!(way, Way::Same);
+    let body = if sounds && !is_kind(&head.headers, "text/event-stream") {
         if is_html(&head.headers) || is_kind(&head.headers, "application/json") {
             return Err(told_instead(attempt, way, body, "It is no audio.").await);
         }
@@ -235,7 +236,7 @@ async fn answer(
                 Passage::Contents(gemini::same::Restamp::new(call.name(), call.as_list))
             }
             Way::Other(protocol) => {
-                let ask = exchange::ask_of_answer(attempt, model);
+                let ask = exchange::ask_of_answer(attempt, protocol, model);
                 passage(attempt, protocol.decoder(&ask))
             }
         };
@@ -318,7 +319,7 @@ fn whole<S>(
             }
             Way::Contents(_) => gemini::same::whole(call.name(), bytes),
             Way::Other(protocol) => {
-                let ask = exchange::ask_of_answer(attempt, model);
+                let ask = exchange::ask_of_answer(attempt, protocol, model);
                 said(call, protocol, &ask, &bytes)
                     .map_err(|unreadable| Broken::Malformed(unreadable.0))
             }
@@ -389,6 +390,12 @@ fn said(
         }
         Task::Chat | Task::Stream | Task::CountTokens => {
             let answer = protocol.read_chat(ask, bytes)?;
+            if call.route.is_media() {
+                let written = dialect::media::write(call, &answer, now());
+                let written =
+                    written.ok_or(Unreadable::new("It made none of what was asked for."))?;
+                return Ok((written, answer.usage));
+            }
             Ok((dialect::write(call, &answer, now()), answer.usage))
         }
     }

@@ -66,6 +66,12 @@ pub trait Protocol: fmt::Debug + Send + Sync {
         "text/event-stream"
     }
 
+    /// Whether the model gives speech, or images, as the turn of a conversation: OpenAI's requests for
+    /// those are written as one.
+    fn gives(&self, _media: Gives, _model: &str) -> bool {
+        false
+    }
+
     /// A request for embeddings, as the provider gets it.
     fn write_embed(&self, _ask: &Ask<'_>, _embed: &EmbedRequest) -> Result<Written, Unfit> {
         Err(Unfit::task("embeddings"))
@@ -93,6 +99,15 @@ pub trait Protocol: fmt::Debug + Send + Sync {
 
     /// What an answer without success says. The words are redacted by whoever passes them on.
     fn told(&self, status: StatusCode, body: &[u8]) -> Told;
+}
+
+/// What is no text and comes as the turn of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// What is said to it, spoken.
+    Speech,
+    /// Images of what is said to it.
+    Images,
 }
 
 /// What a provider is asked to do.

@@ -33,7 +33,9 @@ use smallvec::SmallVec;
 use crate::call::chat;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest};
 use crate::call::{Call, Dialect};
-use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
+use crate::upstream::protocol::{
+    Ask, Decoder, Gives, Protocol, Task, Told, Unfit, Unreadable, Written,
+};
 
 /// Where the model runs, and what differs there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,16 @@ pub(super) fn in_path(name: &str) -> String {
     percent_encoding::utf8_percent_encode(name, PLAIN).to_string()
 }
 
+/// What a model gives, by its name: those that speak do nothing else.
+///
+/// Source: Google's guides "Speech generation" and "Image generation".
+fn gives(media: Gives, model: &str) -> bool {
+    match media {
+        Gives::Speech => model.contains("-tts"),
+        Gives::Images => model.contains("gemini") && model.contains("-image"),
+    }
+}
+
 fn method(task: Task) -> Option<&'static str> {
     match task {
         Task::Chat => Some("generateContent"),
@@ -109,6 +121,10 @@ impl Protocol for Gemini {
 
     fn decoder(&self, _: &Ask<'_>) -> Box<dyn Decoder> {
         decoder()
+    }
+
+    fn gives(&self, media: Gives, model: &str) -> bool {
+        gives(media, model)
     }
 
     fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
@@ -163,6 +179,10 @@ impl Protocol for OnVertex {
 
     fn decoder(&self, _: &Ask<'_>) -> Box<dyn Decoder> {
         decoder()
+    }
+
+    fn gives(&self, media: Gives, model: &str) -> bool {
+        gives(media, model)
     }
 
     fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {

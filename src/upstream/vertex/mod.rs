@@ -11,7 +11,9 @@ use super::gemini::{self, OnVertex};
 use crate::call::Dialect;
 use crate::call::chat;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest};
-use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};
+use crate::upstream::protocol::{
+    Ask, Decoder, Gives, Protocol, Task, Told, Unfit, Unreadable, Written,
+};
 
 /// Vertex AI.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,10 @@ impl Protocol for Vertex {
         } else {
             OnVertex.decoder(ask)
         }
+    }
+
+    fn gives(&self, media: Gives, model: &str) -> bool {
+        !is_claude(model) && OnVertex.gives(media, model)
     }
 
     fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {

@@ -112,6 +112,12 @@ fn parts(request: &Value, model: &str) -> Vec<Value> {
     };
     parts.push(json!({ "text": text }));
     let images = config["responseModalities"].as_array();
+    if images.is_some_and(|kinds| kinds.contains(&json!("AUDIO"))) {
+        // A second of silence.
+        let silence = "AAAA".repeat(16_000);
+        return vec![json!({"inlineData": {
+            "mimeType": "audio/L16;codec=pcm;rate=24000", "data": silence}})];
+    }
     if images.is_some_and(|kinds| kinds.contains(&json!("IMAGE"))) {
         parts.push(json!({"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}));
     }
