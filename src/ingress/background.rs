@@ -47,6 +47,8 @@ const MOST_BYTES: usize = 256 << 20;
 const ASKED_AT_ONCE: usize = 16;
 /// How long the gateway waits before it asks, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+/// How long the provider may take to say how an answer stands.
+const ASKED_WITHIN: Duration = Duration::from_secs(30);
 /// How often in a row a provider may say that it knows no such response.
 const UNKNOWN: u32 = 3;
 /// How long an answer may take.
@@ -188,30 +190,37 @@ impl Background {
             return Ok(());
         };
         let name = Name::from(&issued);
-        if self.0.waits_for(&name) {
-            return Err(record);
-        }
-        if let (Some(ledger), Some(answer)) = (self.0.reporter.ledger(), &record.answer) {
-            ledger.last(&record.call, answer);
-        }
         let asks = lookup(&record.call.live, deployment, issued);
-        self.follow(name, Whose::Own(record), asks);
-        Ok(())
+        match self.follow(name, Whose::Own(record), asks) {
+            Err(Whose::Own(record)) => Err(record),
+            Err(Whose::Earlier(_)) | Ok(()) => Ok(()),
+        }
     }
 
-    fn follow(&self, name: Name, whose: Whose, asks: Arc<Call>) {
+    /// Waits for an answer; gives it back if it is waited for already.
+    fn follow(&self, name: Name, whose: Whose, asks: Arc<Call>) -> Result<(), Whose> {
         let wake = Arc::new(Notify::new());
-        let one = One {
-            whose,
-            wake: Arc::clone(&wake),
-        };
         {
             let mut pending = self.0.pending();
+            if pending.answers.contains_key(&name) {
+                return Err(whose);
+            }
+            // Under the lock, since nobody may end it before.
+            if let Whose::Own(record) = &whose
+                && let (Some(ledger), Some(answer)) = (self.0.reporter.ledger(), &record.answer)
+            {
+                ledger.last(&record.call, answer);
+            }
+            let one = One {
+                whose,
+                wake: Arc::clone(&wake),
+            };
             pending.bytes += one.bytes();
             pending.answers.insert(name.clone(), one);
             gauge(pending.answers.len());
         }
         tokio::spawn(ask_again(Arc::downgrade(&self.0), name, wake, asks));
+        Ok(())
     }
 
     /// Takes note of a response that a caller is about to get: if it was waited for and has ended, it
@@ -287,13 +296,16 @@ impl Background {
                 .map(|(deployment, _)| (Arc::clone(&live), *deployment)),
             begun: Box::new(begun),
         };
-        match place {
+        let followed = match place {
             Some((deployment, issued)) => {
                 let asks = lookup(&live, deployment, issued.clone());
-                self.follow(Name::from(&issued), Whose::Earlier(earlier), asks);
+                self.follow(Name::from(&issued), Whose::Earlier(earlier), asks)
             }
             // Nobody can be asked for it any more.
-            None => self.0.end_earlier(earlier, None),
+            None => Err(Whose::Earlier(earlier)),
+        };
+        if let Err(Whose::Earlier(earlier)) = followed {
+            self.0.end_earlier(earlier, None);
         }
     }
 }
@@ -311,8 +323,10 @@ impl Inner {
     async fn state(&self, call: &Arc<Call>) -> Result<Option<State>, Failure> {
         // It is never closed.
         let _turn = self.asking.acquire().await;
-        let answer = self.keeper.ask(call).await?;
-        Ok(whole(answer).and_then(|bytes| State::read(&bytes)))
+        match tokio::time::timeout(ASKED_WITHIN, self.keeper.ask(call)).await {
+            Ok(answer) => Ok(whole(answer?).and_then(|bytes| State::read(&bytes))),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Reports an answer that has ended, unless that was done. Of `None` nobody knows any more.
