@@ -36,6 +36,13 @@ const CHATS: &[Kind] = &[
     ),
     ("cohere", "cohere/command-a-vision-07-2025", "", ""),
     ("ollama", "ollama/llama3.2-vision", "", ""),
+    ("mistral", "mistral/mistral-large-latest", "/mistral/v1", ""),
+    (
+        "groq",
+        "groq/llama-3.3-70b",
+        "/groq/openai/v1",
+        "use_chat_completions_api: true",
+    ),
 ];
 
 const VECTORS: &[Kind] = &[

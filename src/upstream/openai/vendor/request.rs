@@ -15,7 +15,10 @@ const MISTRAL: &[&str] = &[
     "logit_bias",
     "logprobs",
     "modalities",
+    "moderation",
     "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
     "safety_identifier",
     "service_tier",
     "store",
@@ -23,7 +26,23 @@ const MISTRAL: &[&str] = &[
     "verbosity",
     "web_search_options",
 ];
-const GROQ: &[&str] = &["logit_bias", "logprobs", "n", "top_logprobs"];
+const GROQ: &[&str] = &[
+    "audio",
+    "logit_bias",
+    "logprobs",
+    "modalities",
+    "moderation",
+    "n",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "top_k",
+    "top_logprobs",
+    "verbosity",
+    "web_search_options",
+];
 const PERPLEXITY: &[&str] = &[
     "function_call",
     "functions",
@@ -65,6 +84,7 @@ impl Fitting<'_, '_> {
         self.parameters(body)?;
         match self.vendor {
             Vendor::Mistral => self.mistral(body),
+            Vendor::Groq => self.groq(body)?,
             Vendor::DeepSeek => self.deepseek(body),
             Vendor::OpenRouter => self.openrouter(body),
             Vendor::Xai => self.strip_strict(body),
@@ -74,6 +94,9 @@ impl Fitting<'_, '_> {
             return Ok(());
         };
         for message in messages.iter_mut().filter_map(Value::as_object_mut) {
+            if self.vendor == Vendor::Groq {
+                known_parts(message)?;
+            }
             self.message(message);
         }
         if self.vendor == Vendor::Mistral {
@@ -88,7 +111,7 @@ impl Fitting<'_, '_> {
     fn parameters(&mut self, body: &mut Map<String, Value>) -> Result<(), Unfit> {
         let (lacks, quiet): (&[&'static str], &[&'static str]) = match self.vendor {
             Vendor::Mistral => (MISTRAL, &["stream_options", "user"]),
-            Vendor::Groq => (GROQ, &[]),
+            Vendor::Groq => (GROQ, &["stream_options"]),
             Vendor::Perplexity => (PERPLEXITY, &["user"]),
             // Its search is no longer part of chats, and it answers that it is gone.
             Vendor::Xai if thinks(self.model) => (XAI_THINKS, &["web_search_options"]),
@@ -148,6 +171,15 @@ impl Fitting<'_, '_> {
         if body.get("tool_choice") == Some(&json!("required")) {
             self.put(body, "tool_choice", json!("any"));
         }
+        if let Some(Value::Array(tools)) = body.get_mut("tools") {
+            for function in tools.iter_mut().filter_map(|tool| tool.get_mut("function")) {
+                let members = function.as_object_mut();
+                if let Some(members) = members.filter(|all| !all.contains_key("parameters")) {
+                    let none = json!({"type": "object", "properties": {}});
+                    self.put(members, "parameters", none);
+                }
+            }
+        }
         let magistral = self.model.rsplit('/').next().unwrap_or_default();
         if magistral.starts_with("magistral")
             && let Some(effort) = self.take(body, "reasoning_effort")
@@ -156,6 +188,21 @@ impl Fitting<'_, '_> {
         {
             self.put(body, "prompt_mode", json!("reasoning"));
         }
+    }
+
+    /// Its tiers have names of their own, and so has the least of its efforts.
+    fn groq(&mut self, body: &mut Map<String, Value>) -> Result<(), Unfit> {
+        match body.get("service_tier").and_then(Value::as_str) {
+            Some("default") => self.put(body, "service_tier", json!("on_demand")),
+            Some("priority" | "scale" | "fast") => self.lack(body, "service_tier")?,
+            _ => {}
+        }
+        match body.get("reasoning_effort").and_then(Value::as_str) {
+            Some("minimal") => self.put(body, "reasoning_effort", json!("low")),
+            Some("xhigh" | "max") => self.put(body, "reasoning_effort", json!("high")),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// It knows whether to think, and no budget of it; only functions are tools.
@@ -213,6 +260,9 @@ impl Fitting<'_, '_> {
     }
 
     fn message(&mut self, message: &mut Map<String, Value>) {
+        if self.vendor == Vendor::Mistral && message.get("role") == Some(&json!("developer")) {
+            self.put(message, "role", json!("system"));
+        }
         let role = message.get("role").and_then(Value::as_str);
         let (said, tool) = (role == Some("assistant"), role == Some("tool"));
         match self.vendor {
@@ -362,6 +412,20 @@ impl Fitting<'_, '_> {
             _ => {}
         }
     }
+}
+
+/// What Groq's types of messages lack cannot be left out.
+fn known_parts(message: &Map<String, Value>) -> Result<(), Unfit> {
+    let parts = message.get("content").and_then(Value::as_array);
+    for part in parts.into_iter().flatten() {
+        let what = match part["type"].as_str() {
+            Some("file") => "takes no files in messages",
+            Some("input_audio") => "takes no sound in messages",
+            _ => continue,
+        };
+        return Err(Unfit::new(Some("messages"), what));
+    }
+    Ok(())
 }
 
 /// Whether a parameter asks for what there is anyway.

@@ -1,7 +1,7 @@
 //! What tells one provider's API from another's: OpenAI's is the usual one, others stand here.
 
 use super::reply::Reply;
-use super::{anthropic, bedrock, gemini, vertex};
+use super::{anthropic, bedrock, gemini, vendors, vertex};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -63,5 +63,6 @@ pub(super) fn of(path: &str) -> Option<&'static dyn Api> {
         &super::media::Media,
         &super::responses::Responses,
     ];
-    ALL.iter().copied().find(|api| api.serves(path))
+    let vendor = vendors::below(path).filter(|vendor| vendor.serves(path));
+    vendor.or_else(|| ALL.iter().copied().find(|api| api.serves(path)))
 }

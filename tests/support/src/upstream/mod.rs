@@ -9,7 +9,6 @@ mod bedrock;
 mod body;
 mod check;
 mod cohere;
-mod compatible;
 mod control;
 mod gemini;
 mod media;
@@ -51,10 +50,6 @@ pub enum Speaks {
     Voyage,
     /// Jina's.
     Jina,
-    /// OpenAI's with Groq's own types, below `/openai/v1`.
-    Groq,
-    /// OpenAI's with Mistral's own types.
-    Mistral,
     /// Mistral's, with answers of the shape that only Mistral's have.
     OwnMistral,
     /// Groq's, likewise.
@@ -77,8 +72,6 @@ impl Speaks {
             Self::GoogleKey => &anything::Anything(&["x-goog-api-key"]),
             Self::Voyage => &vectors::Vectors::Voyage,
             Self::Jina => &vectors::Vectors::Jina,
-            Self::Groq => &compatible::Compatible::Groq,
-            Self::Mistral => &compatible::Compatible::Mistral,
             Self::OwnMistral => &vendors::Vendor::Mistral,
             Self::OwnGroq => &vendors::Vendor::Groq,
             Self::Xai => &vendors::Vendor::Xai,

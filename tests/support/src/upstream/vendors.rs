@@ -44,10 +44,19 @@ const TOOLS: &[(&str, &str)] = &[
     ("n", "int"),
 ];
 
+/// The vendor below whose name a path stands, where one fake is several.
+pub(super) fn below(path: &str) -> Option<&'static dyn Api> {
+    match path.split('/').nth(1)? {
+        "mistral" => Some(&Vendor::Mistral),
+        "groq" => Some(&Vendor::Groq),
+        _ => None,
+    }
+}
+
 impl Vendor {
     fn own(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            // They have types, by which they are checked.
+            // Their SDKs' types say it.
             Self::Mistral | Self::Groq => &[],
             Self::Xai => &[
                 ("max_completion_tokens", "int"),
@@ -91,21 +100,11 @@ impl Vendor {
         self != Self::Perplexity
     }
 
-    /// What of a model's turn may come back.
-    fn of_assistant(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::Mistral => &[
-                ("content", "any"),
-                ("tool_calls", "list"),
-                ("prefix", "bool"),
-            ],
-            Self::Groq => &[
-                ("content", "any"),
-                ("tool_calls", "list"),
-                ("reasoning", "text"),
-                ("name", "text"),
-            ],
-            _ => &[
+    fn message(self, message: &Value) -> Vec<String> {
+        let role = message["role"].as_str().unwrap_or_default();
+        let mut known = vec![("role", "!text")];
+        match role {
+            "assistant" => known.extend([
                 ("content", "any"),
                 ("tool_calls", "list"),
                 ("reasoning", "text"),
@@ -113,15 +112,7 @@ impl Vendor {
                 ("reasoning_details", "list"),
                 ("prefix", "bool"),
                 ("refusal", "any"),
-            ],
-        }
-    }
-
-    fn message(self, message: &Value) -> Vec<String> {
-        let role = message["role"].as_str().unwrap_or_default();
-        let mut known = vec![("role", "!text")];
-        match role {
-            "assistant" => known.extend(self.of_assistant()),
+            ]),
             "tool" => known.extend([
                 ("content", "!any"),
                 ("tool_call_id", "!text"),
@@ -129,12 +120,15 @@ impl Vendor {
             ]),
             _ => {
                 known.push(("content", "!any"));
-                if !matches!(self, Self::Mistral | Self::Xai) {
+                if self != Self::Xai {
                     known.push(("name", "text"));
                 }
             }
         }
-        let mut wrong = members(&format!("a turn of the {role}"), message, &known);
+        let mut wrong = match self {
+            Self::Mistral | Self::Groq => Vec::new(),
+            _ => members(&format!("a turn of the {role}"), message, &known),
+        };
         if self == Self::Mistral {
             let calls = list(&message["tool_calls"]).iter().map(|call| &call["id"]);
             let ids = calls.chain(message.get("tool_call_id"));
