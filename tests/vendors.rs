@@ -412,6 +412,83 @@ general_settings: {{master_key: os.environ/TEST_MASTER_KEY}}
     assert_eq!(models, [whole, "accounts/me/models/m", whole]);
 }
 
+/// What Azure's filters say stands beside what is said, before it, and in place of it.
+#[tokio::test]
+async fn azure__tells_what_its_filters_did() {
+    let upstream = Upstream::start().await;
+    let entry = |name: &str, model: &str| {
+        format!(
+            "- model_name: {name}
+  litellm_params: {{model: azure/{model}, api_base: {}, api_version: preview,
+    api_key: os.environ/TEST_UPSTREAM_KEY}}
+",
+            upstream.url("")
+        )
+    };
+    let config = format!(
+        "model_list:
+{}{}router_settings: {{num_retries: 0, content_policy_fallbacks: [{{chat: [spare]}}]}}
+general_settings: {{master_key: os.environ/TEST_MASTER_KEY}}
+",
+        entry("chat", "first"),
+        entry("spare", "second")
+    );
+    let scene = Scene::between(upstream, gateway!(), &config).await;
+    let error = json!({"error": {"message": "The response was filtered", "type": null,
+        "param": "prompt", "code": "content_filter", "status": 400, "innererror": {
+            "code": "ResponsibleAIPolicyViolation",
+            "content_filter_result": {"hate": {"filtered": true, "severity": "high"}}}}});
+    scene.upstream.on_model(
+        "first",
+        Reply {
+            status: 400,
+            content: Content::Json(error),
+            ..Reply::default()
+        },
+    );
+    let answer = good(&scene, &asking()).await;
+    assert_eq!(answer.header("x-litellm-attempted-fallbacks"), Some("1"));
+    let seen = scene.upstream.seen();
+    assert_eq!(seen[0].path, "/openai/v1/chat/completions");
+    assert_eq!(seen[0].query.as_deref(), Some("api-version=preview"));
+    assert_eq!(seen[1].json()["model"], "second");
+
+    let chunk = |id: &str, choices: Value, more: Value| {
+        let mut chunk = json!({"id": id, "object": "chat.completion.chunk", "created": 0,
+            "model": id, "choices": choices});
+        if let (Value::Object(chunk), Value::Object(more)) = (&mut chunk, more) {
+            chunk.extend(more);
+        }
+        chunk.to_string()
+    };
+    let told =
+        json!({"prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]});
+    let said = json!([{"index": 0, "delta": {"role": "assistant", "content": "four"},
+        "finish_reason": null, "content_filter_results": {"hate": {"filtered": false}}}]);
+    let ends = json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]);
+    let events = [
+        chunk("", json!([]), told),
+        chunk("c1", said, json!({})),
+        chunk("c1", ends, json!({})),
+    ];
+    scene.upstream.on_model(
+        "second",
+        Reply {
+            content: Content::Events(events.to_vec()),
+            ..Reply::default()
+        },
+    );
+    let answer = good(&scene, &with(json!({"model": "spare", "stream": true}))).await;
+    let chunks = chunks(&answer);
+    assert!(chunks[0]["prompt_filter_results"].is_array());
+    assert!(chunks[1]["choices"][0]["content_filter_results"].is_object());
+    let body = json!({"model": "spare", "max_tokens": 50, "stream": true,
+        "messages": [{"role": "user", "content": "two and two?"}]});
+    let events = scene.client.stream("/v1/messages", &body).await.all().await;
+    let start: Value = serde_json::from_str(&events[0]).unwrap();
+    assert_ne!(start["message"]["id"], "", "{start}");
+}
+
 /// Anthropic's callers get the same through the one form.
 #[tokio::test]
 async fn callers_of_another_dialect_meet_the_same_vendors() {

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use pointsman_routes::table::{Auth, Credential, Deployment, Protocol, Provider, Routes, Value};
 
 use super::aws;
+use super::azure;
 use super::environment::{Environment, fault};
 use super::google;
 use super::{BindFault, Registered};
@@ -133,7 +134,8 @@ impl Endpoint {
             None => environment.first(&provider.key_env),
         };
 
-        let mut base = base.map(|base| with_path(&base, &provider.path));
+        let mut base =
+            base.map(|base| azure::place(provider, &version, with_path(&base, &provider.path)));
         let mut tokens = None;
         if provider.protocol == Protocol::VertexAi && deployment.mock.is_none() {
             match google::place(option, |name| environment.get(name), base.take()) {
@@ -151,13 +153,13 @@ impl Endpoint {
         };
 
         let own = address.chats() && !bridged(&options);
-        let responses =
-            (base.as_deref().filter(|_| own)).and_then(|base| responses(provider, base, &version));
+        let responses = (base.as_deref().filter(|_| own))
+            .and_then(|base| azure::responses(provider, base, &version));
 
         secrets.extend(key.iter().cloned());
         let credential = key.and_then(|key| {
             let what = "the key holds characters that no header may";
-            let shown = credential(provider, &key);
+            let shown = credential_at(provider, base.as_deref(), &key);
             faults.extend(shown.is_none().then(|| fault(&path("api_key"), &what)));
             shown
         });
@@ -182,11 +184,7 @@ impl Endpoint {
             authority,
             headers,
             options,
-            model: (!deployment.model.contains('*')).then(|| {
-                let mut literal = Vec::with_capacity(deployment.model.len() + 2);
-                json::push_string(&mut literal, &deployment.model);
-                literal.into()
-            }),
+            model: (!deployment.model.contains('*')).then(|| literal(&deployment.model)),
             asks_usage: provider.stream_options
                 && (provider.protocol != Protocol::Azure
                     || version.as_str() >= AZURE_STREAM_OPTIONS_SINCE),
@@ -295,9 +293,7 @@ impl Endpoint {
         {
             return literal.clone();
         }
-        let mut literal = Vec::with_capacity(model.len() + 2);
-        json::push_string(&mut literal, model);
-        literal.into()
+        literal(model)
     }
 
     /// A provider's text without the secrets of this deployment and others that it holds.
@@ -329,7 +325,7 @@ impl Address {
         matches!(self, Self::Fixed(_) | Self::ByModel(..))
     }
 
-    fn new(protocol: Protocol, base: &str, model: &str, version: &str) -> Result<Self, String> {
+    fn new(protocol: Protocol, base: &str, model: &str, query: &str) -> Result<Self, String> {
         if !matches!(protocol, Protocol::OpenAi | Protocol::Azure) {
             let base = match protocol {
                 // Ollama's other API stands there, which this one does not.
@@ -341,11 +337,6 @@ impl Address {
         }
         // Azure's newer path has no deployment in it; a base that names the deployment is complete.
         let classic = protocol == Protocol::Azure && !base.contains("/openai/v1");
-        let query = if classic {
-            format!("?api-version={version}")
-        } else {
-            String::new()
-        };
         let behind = OPENAI_ROUTES.map(|route| (route, format!("{}{query}", route.path())));
         let before = if classic && !base.contains("/openai/deployments/") {
             let deployments = format!("{base}/openai/deployments/");
@@ -440,27 +431,6 @@ fn bridged(options: &[(String, String)]) -> bool {
     option_of(options, "use_chat_completions_api") == Some("true")
 }
 
-/// The first Azure API version that has responses on its older paths.
-const AZURE_RESPONSES_SINCE: &str = "2025-03-01";
-
-/// Where a provider has its responses, if it has. On Azure no path of theirs names the deployment, and
-/// versions that are too old for them are passed over for the newer paths, which need none.
-fn responses(provider: &Provider, base: &str, version: &str) -> Option<Uri> {
-    if !provider.responses {
-        return None;
-    }
-    if provider.protocol != Protocol::Azure || base.contains("/openai/v1") {
-        return format!("{base}/responses").parse().ok();
-    }
-    let root = base.split("/openai").next().unwrap_or(base);
-    let path = if version >= AZURE_RESPONSES_SINCE && version.starts_with("20") {
-        format!("{root}/openai/responses?api-version={version}")
-    } else {
-        format!("{root}/openai/v1/responses")
-    };
-    path.parse().ok()
-}
-
 /// Where a deployment stands; a fault if that cannot be said.
 fn address(
     deployment: &Deployment,
@@ -470,7 +440,10 @@ fn address(
 ) -> Address {
     let provider = &*deployment.provider;
     let made = match base {
-        Some(base) => Address::new(provider.protocol, base, &deployment.model, version),
+        Some(base) => {
+            let query = azure::query(provider, deployment, version, base);
+            Address::new(provider.protocol, base, &deployment.model, &query)
+        }
         // Why it has none is told where it is made.
         None if provider.protocol == Protocol::VertexAi => Ok(Address::None),
         None => Err(format!(
@@ -579,12 +552,38 @@ fn credential_kind(credential: &Credential) -> Kind {
     }
 }
 
+/// A model's name as a JSON string.
+fn literal(model: &str) -> Bytes {
+    let mut literal = Vec::with_capacity(model.len() + 2);
+    json::push_string(&mut literal, model);
+    literal.into()
+}
+
+fn credential_at(
+    provider: &Provider,
+    base: Option<&str>,
+    key: &str,
+) -> Option<(HeaderName, HeaderValue)> {
+    if azure::takes_bearer(provider, base) {
+        bearer(key)
+    } else {
+        credential(provider, key)
+    }
+}
+
+fn bearer(key: &str) -> Option<(HeaderName, HeaderValue)> {
+    shown(header::AUTHORIZATION, &format!("Bearer {key}"))
+}
+
 pub(super) fn credential(provider: &Provider, key: &str) -> Option<(HeaderName, HeaderValue)> {
-    let (name, text) = match &provider.auth {
-        Auth::Header(name) => (HeaderName::try_from(&**name).ok()?, Cow::Borrowed(key)),
-        Auth::Bearer | Auth::Protocol => (header::AUTHORIZATION, format!("Bearer {key}").into()),
-    };
-    let mut value = HeaderValue::from_str(&text).ok()?;
+    match &provider.auth {
+        Auth::Header(name) => shown(HeaderName::try_from(&**name).ok()?, key),
+        Auth::Bearer | Auth::Protocol => bearer(key),
+    }
+}
+
+fn shown(name: HeaderName, text: &str) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some((name, value))
 }
@@ -639,31 +638,6 @@ mod tests {
             joined("https://a.example/x", "/v1/m:stream?alt=sse/x"),
             "https://a.example/x/v1/m:stream?alt=sse/x"
         );
-    }
-
-    #[test]
-    fn responses_stand_where_each_server_has_them() {
-        let at = |name: &str, base: &str, version: &str| {
-            let provider = pointsman_routes::catalog::provider(name).unwrap();
-            responses(provider, base, version).map(|uri| uri.to_string())
-        };
-        assert_eq!(at("mistral", "https://a.example/v1", ""), None);
-        let openai = at("openai", "https://a.example/v1", "").unwrap();
-        assert_eq!(openai, "https://a.example/v1/responses");
-        for base in [
-            "https://a.example",
-            "https://a.example/openai/deployments/x",
-        ] {
-            let old = at("azure", base, "2025-02-01-preview").unwrap();
-            assert_eq!(old, "https://a.example/openai/v1/responses");
-            let new = at("azure", base, "2025-04-01-preview").unwrap();
-            assert_eq!(
-                new,
-                "https://a.example/openai/responses?api-version=2025-04-01-preview"
-            );
-        }
-        let newest = at("azure", "https://a.example/openai/v1", "preview").unwrap();
-        assert_eq!(newest, "https://a.example/openai/v1/responses");
     }
 
     fn bound() -> Endpoint {

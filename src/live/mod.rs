@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod aws;
+mod azure;
 mod ceiling;
 mod endpoint;
 mod environment;

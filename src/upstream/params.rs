@@ -6,12 +6,25 @@ use bytes::Bytes;
 use pointsman_routes::table::Deployment;
 use serde_json::Value;
 
+use super::openai::request::asked_model;
+use super::openai::vendor::{Vendor, lacks_sampling};
 use super::protocol::Params;
-use crate::call::{Call, Field, Spoken, peek};
+use crate::call::{Call, Field, Route, Spoken, peek};
 use crate::wire::json;
 
 /// Longest list of names that a request may bring.
 const MOST_NAMES: usize = 64;
+
+/// What OpenAI's models refuse that think before they answer.
+const SAMPLING: [&str; 7] = [
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "presence_penalty",
+    "temperature",
+    "top_logprobs",
+    "top_p",
+];
 
 /// What request, entry and file say of parameters.
 #[derive(Debug, Default)]
@@ -43,10 +56,22 @@ impl<'a> Rules<'a> {
         let file = deployment.additional_drop_params.iter();
         let mut removed: Vec<_> = file.map(|name| Cow::Borrowed(&**name)).collect();
         removed.extend(words(Field::AdditionalDropParams).map(Cow::Owned));
+        let drop = asked
+            .or(deployment.drop_params)
+            .unwrap_or(settings.drop_params);
+        let openais =
+            call.route == Route::Chat && Vendor::of(&deployment.provider) == Vendor::OpenAi;
+        if drop && openais && lacks_sampling(deployment, asked_model(call, deployment)) {
+            let known = |name: &&str| !allowed.iter().any(|allowed| *allowed == **name);
+            removed.extend(
+                SAMPLING
+                    .iter()
+                    .filter(|name| known(name))
+                    .map(|name| Cow::Borrowed(*name)),
+            );
+        }
         Self {
-            drop: asked
-                .or(deployment.drop_params)
-                .unwrap_or(settings.drop_params),
+            drop,
             mend: settings.modify_params,
             allowed,
             removed,

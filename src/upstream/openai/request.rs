@@ -4,6 +4,7 @@ use bytes::Bytes;
 use pointsman_routes::table::{Deployment, Protocol, Text};
 use smallvec::SmallVec;
 
+use super::vendor::{Vendor, thinks_first};
 use crate::call::peek::Class;
 use crate::call::{Call, Dialect, Field, Route};
 use crate::live::Endpoint;
@@ -48,8 +49,14 @@ pub(crate) fn body(
     if peek.stream && asks && !call.wants_usage {
         ask_for_usage(call, &mut splice);
     }
-    if !deployment.provider.renames.is_empty() {
-        rename(text, &deployment.provider.renames, &mut splice);
+    let renames: &[(Text, Text)] = match &*deployment.provider.renames {
+        [] if call.route == Route::Chat && is_openais(deployment) && thinks(call, deployment) => {
+            &NEWER
+        }
+        own => own,
+    };
+    if !renames.is_empty() {
+        rename(text, renames, &mut splice);
     }
     let cut = call.tab.most_output().filter(|_| call.route.speaks());
     if let Some(most) = cut {
@@ -63,7 +70,7 @@ pub(crate) fn body(
         if messages && is_without_sampling(call) {
             missing.retain(|(name, _)| !SAMPLING.contains(&&**name));
         }
-        add_defaults(text, missing, &mut splice);
+        add_defaults(text, missing, renames, &mut splice);
     }
     splice.apply(text, peek.open, peek.empty)
 }
@@ -141,6 +148,30 @@ fn rename(text: &[u8], renames: &[(Text, Text)], splice: &mut Splice) {
     }
 }
 
+/// OpenAI's models that think know the newer name only.
+const NEWER: [(Text, Text); 1] = [(
+    Text::Borrowed("max_tokens"),
+    Text::Borrowed("max_completion_tokens"),
+)];
+
+fn thinks(call: &Call, deployment: &Deployment) -> bool {
+    thinks_first(deployment, asked_model(call, deployment))
+}
+
+/// The model that is asked, by the caller's name where the file has a pattern.
+pub(crate) fn asked_model<'a>(call: &'a Call, deployment: &'a Deployment) -> &'a str {
+    if deployment.model.contains('*') {
+        call.name()
+    } else {
+        &deployment.model
+    }
+}
+
+/// Whether a server is OpenAI's own, or Azure's.
+fn is_openais(deployment: &Deployment) -> bool {
+    Vendor::of(&deployment.provider) == Vendor::OpenAi
+}
+
 /// The members that bound the length of an answer.
 const BOUNDS: [Field; 2] = [Field::MaxCompletionTokens, Field::MaxTokens];
 
@@ -160,7 +191,8 @@ fn cut_output(call: &Call, deployment: &Deployment, most: u64, splice: &mut Spli
         return;
     }
     // OpenAI's newer models know the newer name only, and others the older one.
-    let newer = call.route == Route::Chat && deployment.provider.name == "openai";
+    let thinks = || is_openais(deployment) && thinks(call, deployment);
+    let newer = call.route == Route::Chat && (deployment.provider.name == "openai" || thinks());
     let ours = BOUNDS[usize::from(!newer)].name();
     let renamed = deployment
         .provider
@@ -181,17 +213,27 @@ fn is_without_sampling(call: &Call) -> bool {
     version.is_some_and(|(_, version)| version.as_bytes() >= &b"2026-10-21"[..])
 }
 
-/// Request fields that the file gives, where the caller gave none.
-fn add_defaults(text: &[u8], mut missing: Vec<&(Text, Text)>, splice: &mut Splice) {
+/// Request fields that the file gives, where the caller gave none, by the names that the provider has.
+fn add_defaults(
+    text: &[u8],
+    mut missing: Vec<&(Text, Text)>,
+    renames: &[(Text, Text)],
+    splice: &mut Splice,
+) {
+    let theirs = |name: &str| -> &str {
+        let found = renames.iter().find(|(ours, _)| *ours == *name);
+        found.map_or("", |(_, theirs)| theirs)
+    };
     let walked = json::members(text, |member| {
         let literal = &text[member.start..member.name_end];
         if let Some(name) = json::string(literal) {
-            missing.retain(|(default, _)| **default != *name);
+            missing.retain(|(default, _)| **default != *name && theirs(default) != name);
         }
     });
     if walked.is_ok() {
-        for (name, value) in missing {
-            splice.insert(&named(name, value.as_bytes()));
+        for (ours, value) in missing {
+            let name = Some(theirs(ours)).filter(|theirs| !theirs.is_empty());
+            splice.insert(&named(name.unwrap_or(ours), value.as_bytes()));
         }
     }
 }
@@ -351,6 +393,43 @@ mod tests {
             sent,
             r#"{"model":"m","messages":[],"random_seed":7,"inner":{"seed":1}}"#
         );
+    }
+
+    #[test]
+    fn models_that_think_are_bound_by_the_newer_name() {
+        let body = r#"{"model":"public","max_tokens":9,"messages":[]}"#;
+        let newer = |model: &str| {
+            format!(r#"{{"model":"{model}","max_completion_tokens":9,"messages":[]}}"#)
+        };
+        for model in ["gpt-5-mini", "o3", "gpt-5.1"] {
+            let config = one(&format!("openai/{model}"), "");
+            assert_eq!(sent(&config, body).1, newer(model));
+        }
+        let azure =
+            "    api_base: https://a.example.com\n  model_info: {base_model: azure/o3-mini}\n";
+        assert_eq!(sent(&one("azure/mine", azure), body).1, newer("mine"));
+        let config = one("openai/o3", "    max_tokens: 7\n");
+        let none = r#"{"model":"public","messages":[]}"#;
+        assert!(
+            sent(&config, none)
+                .1
+                .contains(r#""max_completion_tokens":7"#)
+        );
+        assert_eq!(sent(&config, body).1, newer("o3"));
+        let config = one("openai/gpt-4o", "");
+        assert_eq!(sent(&config, body).1, body.replace("public", "gpt-4o"));
+    }
+
+    #[test]
+    fn what_models_that_think_refuse_is_left_out_where_the_file_says_so() {
+        let body = r#"{"model":"public","temperature":0.2,"top_p":0.5,"messages":[]}"#;
+        let plain = |model: &str| format!(r#"{{"model":"{model}","messages":[]}}"#);
+        let drop = "    drop_params: true\n";
+        assert_eq!(sent(&one("openai/o3", drop), body).1, plain("o3"));
+        for (model, more) in [("o3", ""), ("gpt-5.1", drop), ("gpt-4o", drop)] {
+            let config = one(&format!("openai/{model}"), more);
+            assert_eq!(sent(&config, body).1, body.replace("public", model));
+        }
     }
 
     #[test]

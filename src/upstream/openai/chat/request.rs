@@ -8,7 +8,7 @@ use crate::call::chat::{
     Effort, Format, Media, Message, Part, Reasoning, Request, Role, Source, Tool, ToolCall,
     ToolChoice, ToolResult,
 };
-use crate::upstream::openai::vendor::Vendor;
+use crate::upstream::openai::vendor::{Vendor, thinks_first};
 use crate::upstream::protocol::{Ask, Task, Unfit, Written};
 
 /// Tokens to think from which on a word for it fits; the figures are LiteLLM's.
@@ -69,17 +69,6 @@ pub(super) fn write(ask: &Ask<'_>, chat: &Request) -> Result<Written, Unfit> {
         dropped: writer.dropped,
         ..Written::default()
     })
-}
-
-/// Whether a model thinks before it answers, and so lacks what shapes the choice of words.
-fn thinks_first(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
-    let series = |name: &str| {
-        let digits = name.strip_prefix('o')?;
-        digits.bytes().next().filter(u8::is_ascii_digit)
-    };
-    let five = name.starts_with("gpt-5") && !name.contains("chat");
-    series(name).is_some() || five
 }
 
 struct Writer<'a> {
@@ -220,7 +209,7 @@ impl Writer<'_> {
     }
 
     fn parameters(&mut self, chat: &Request) -> Result<(), Unfit> {
-        let thinks = thinks_first(self.ask.model);
+        let thinks = thinks_first(self.ask.deployment, self.ask.model);
         let most = if self.is_openai() {
             "max_completion_tokens"
         } else {
@@ -298,7 +287,7 @@ impl Writer<'_> {
         };
         let facts = &self.ask.deployment.facts;
         let cannot = facts.known && !facts.capabilities.has(Capabilities::REASONING);
-        if cannot && !thinks_first(self.ask.model) {
+        if cannot && !thinks_first(self.ask.deployment, self.ask.model) {
             if word != "none" {
                 self.dropped.push("reasoning_effort");
             }

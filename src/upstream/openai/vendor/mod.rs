@@ -173,6 +173,35 @@ impl Vendor {
     }
 }
 
+/// Whether a model of OpenAI's thinks before it answers, and so lacks what shapes the choice of words. The
+/// file's `base_model` tells what a deployment of Azure's is.
+pub fn thinks_first(deployment: &Deployment, model: &str) -> bool {
+    let known = deployment.catalog_name.as_deref();
+    [Some(model), known].into_iter().flatten().any(is_thinker)
+}
+
+fn is_thinker(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let series = |name: &str| {
+        let digits = name.strip_prefix('o')?;
+        digits.bytes().next().filter(u8::is_ascii_digit)
+    };
+    let five = name.starts_with("gpt-5") && !name.contains("chat");
+    series(name).is_some() || five
+}
+
+/// What such a model refuses whose first generation lacks it in any case: later ones take it where they
+/// are not to think.
+pub fn lacks_sampling(deployment: &Deployment, model: &str) -> bool {
+    let bare = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+    let names = [Some(model), deployment.catalog_name.as_deref()];
+    let later = names
+        .into_iter()
+        .flatten()
+        .any(|name| bare(name).starts_with("gpt-5."));
+    thinks_first(deployment, model) && !later
+}
+
 /// The value of a member of an object.
 pub(super) fn member<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
     let mut found = None;

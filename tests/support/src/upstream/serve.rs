@@ -147,7 +147,9 @@ fn service(path: &str) -> Option<Service> {
     if let Some(api) = api::of(path) {
         return Some(Service::Other(api));
     }
-    let path = path.strip_prefix("/v1").unwrap_or(path);
+    // Azure's newer paths begin with `/openai`, too.
+    let newer = path.strip_prefix("/openai/v1");
+    let path = newer.or_else(|| path.strip_prefix("/v1")).unwrap_or(path);
     let path = match path.strip_prefix("/openai/deployments/") {
         Some(rest) => &rest[rest.find('/')?..],
         None => path,
