@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use ring::digest;
 use serde_json::Value;
-use sqlx::Row;
+use sqlx::{Any, Row, Transaction};
 
-use super::work::Work;
-use super::{Fault, Kind};
+use super::Kind;
 use crate::account::Time;
 
 /// A change, as the audit log keeps it.
@@ -34,66 +33,50 @@ pub struct AuditEntry {
 /// The advisory lock that writers of the audit log take in turn.
 const AUDIT_LOCK: i64 = 0x706f_696e_7473_6d62;
 
-impl Work {
-    pub(super) fn note(
-        &mut self,
-        kind: &str,
-        id: &str,
-        before: Option<Value>,
-        after: Option<Value>,
-    ) {
-        self.audit.push(AuditEntry {
-            at: Time::now(),
-            actor: self.actor.clone(),
-            action: self.action.to_owned(),
-            kind: kind.to_owned(),
-            id: id.to_owned(),
-            before,
-            after,
-            chain: String::new(),
-        });
+/// Adds entries to the log, in the transaction of what they tell.
+pub(super) async fn write(
+    entries: Vec<AuditEntry>,
+    kind: Kind,
+    transaction: &mut Transaction<'static, Any>,
+) -> Result<(), sqlx::Error> {
+    if entries.is_empty() {
+        return Ok(());
     }
-
-    pub(super) async fn write_audit(&mut self) -> Result<(), Fault> {
-        if self.audit.is_empty() {
-            return Ok(());
-        }
-        if self.store.pools.kind == Kind::Postgres {
-            sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)")
-                .bind(AUDIT_LOCK)
-                .execute(&mut *self.transaction)
-                .await?;
-        }
-        let last = sqlx::query("SELECT seq, chain FROM audit ORDER BY seq DESC LIMIT 1")
-            .fetch_optional(&mut *self.transaction)
+    if kind == Kind::Postgres {
+        sqlx::query("SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)")
+            .bind(AUDIT_LOCK)
+            .execute(&mut **transaction)
             .await?;
-        let (mut seq, mut chain): (i64, String) = match last {
-            Some(row) => (row.try_get(0)?, row.try_get(1)?),
-            None => (0, String::new()),
-        };
-        for mut entry in std::mem::take(&mut self.audit) {
-            seq += 1;
-            entry.chain = entry.chained(&chain);
-            chain.clone_from(&entry.chain);
-            let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
-            sqlx::query(
-                "INSERT INTO audit (seq, at, actor, action, kind, id, before, after, chain)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            )
-            .bind(seq)
-            .bind(entry.at.0)
-            .bind(entry.actor.as_str())
-            .bind(entry.action.as_str())
-            .bind(entry.kind.as_str())
-            .bind(entry.id.as_str())
-            .bind(text(&entry.before))
-            .bind(text(&entry.after))
-            .bind(entry.chain.as_str())
-            .execute(&mut *self.transaction)
-            .await?;
-        }
-        Ok(())
     }
+    let last = sqlx::query("SELECT seq, chain FROM audit ORDER BY seq DESC LIMIT 1")
+        .fetch_optional(&mut **transaction)
+        .await?;
+    let (mut seq, mut chain): (i64, String) = match last {
+        Some(row) => (row.try_get(0)?, row.try_get(1)?),
+        None => (0, String::new()),
+    };
+    for mut entry in entries {
+        seq += 1;
+        entry.chain = entry.chained(&chain);
+        chain.clone_from(&entry.chain);
+        let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
+        sqlx::query(
+            "INSERT INTO audit (seq, at, actor, action, kind, id, before, after, chain)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(seq)
+        .bind(entry.at.0)
+        .bind(entry.actor.as_str())
+        .bind(entry.action.as_str())
+        .bind(entry.kind.as_str())
+        .bind(entry.id.as_str())
+        .bind(text(&entry.before))
+        .bind(text(&entry.after))
+        .bind(entry.chain.as_str())
+        .execute(&mut **transaction)
+        .await?;
+    }
+    Ok(())
 }
 
 impl AuditEntry {

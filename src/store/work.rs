@@ -7,7 +7,7 @@ use pointsman_routes::usd::Usd;
 use serde_json::Value;
 use sqlx::{Any, Row, Transaction};
 
-use super::audit::AuditEntry;
+use super::audit::{self, AuditEntry};
 use super::connect::{Kind, down};
 use super::record::{Record, own_period};
 use super::{Store, watch};
@@ -81,6 +81,26 @@ impl Store {
 }
 
 impl Work {
+    /// A line of the audit log, which is written when all is.
+    pub(super) fn note(
+        &mut self,
+        kind: &str,
+        id: &str,
+        before: Option<Value>,
+        after: Option<Value>,
+    ) {
+        self.audit.push(AuditEntry {
+            at: Time::now(),
+            actor: self.actor.clone(),
+            action: self.action.to_owned(),
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            before,
+            after,
+            chain: String::new(),
+        });
+    }
+
     /// The record of this id, held until the work is done.
     pub async fn get<T: Record>(&mut self, id: &str) -> Result<Option<T>, Down> {
         self.get_part(id, "").await
@@ -312,7 +332,8 @@ impl Work {
 
     /// Does it all, or, if it fails, nothing; then tells everybody.
     pub async fn commit(mut self) -> Result<(), Fault> {
-        self.write_audit().await?;
+        let audit = std::mem::take(&mut self.audit);
+        audit::write(audit, self.store.pools.kind, &mut self.transaction).await?;
         if self.store.pools.kind == Kind::Postgres {
             for change in &self.changes {
                 sqlx::query("SELECT CAST(pg_notify($1, $2) AS TEXT)")

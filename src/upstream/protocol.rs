@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use pointsman_routes::table::Deployment;
 
-use super::silent::Silent;
 use crate::call::Dialect;
 use crate::call::chat;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest, RerankAnswer, RerankRequest};
@@ -257,4 +256,18 @@ pub enum Broken {
     Cut,
     /// The provider told an error.
     Told(Told),
+}
+
+/// The stream of a protocol that has none: whatever comes cannot be read.
+#[derive(Clone, Copy, Debug)]
+struct Silent;
+
+impl Decoder for Silent {
+    fn push(&mut self, _chunk: Bytes, _events: &mut Vec<chat::Event>) -> Result<(), Broken> {
+        Err(Broken::Malformed("The protocol has no streams.".into()))
+    }
+
+    fn finish(&mut self, _events: &mut Vec<chat::Event>) -> Result<(), Broken> {
+        Err(Broken::Cut)
+    }
 }

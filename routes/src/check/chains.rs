@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::class::Class;
-use super::groups::Plan;
+use super::growing::Plan;
 use super::lints;
 use super::names::unknown;
 use super::read::Reader;

@@ -6,14 +6,13 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 
 use super::models;
-use super::providers;
+use super::providers::{self, is_header_name};
 use super::read::{Reader, flag, text, texts, textual};
-use super::router;
-use crate::catalog::{self, Model};
+use crate::catalog;
 use crate::mask;
 use crate::schema::{self, Hold, Kind, Section};
 use crate::table::{
-    Budget, Credential, Deployment, Facts, GroupId, Limits, Mock, Priced, Protocol, Provider, Text,
+    Budget, Credential, Deployment, GroupId, Limits, Midstream, Mock, Protocol, Provider, Text,
     Value,
 };
 use crate::yaml::{Content, Entry, Mark, Node};
@@ -103,7 +102,7 @@ pub(super) fn read(
         stream_timeout: reader.seconds(params, "stream_timeout"),
         ttft_timeout: reader.seconds(params, "ttft_timeout"),
         idle_timeout: reader.seconds(params, "stream_idle_timeout"),
-        on_midstream: router::midstream(params, reader),
+        on_midstream: midstream(params, reader),
         num_retries: reader
             .small(params, "num_retries")
             .or_else(|| reader.small(params, "max_retries")),
@@ -138,23 +137,6 @@ pub(super) fn read(
         allow_dimension_change: flag(params, "allow_dimension_change").unwrap_or(false),
         mirror,
     })
-}
-
-/// Takes over what the catalog knows of a model.
-pub(super) fn adopt(deployment: &mut Deployment, model: &Model) {
-    if deployment.priced == Priced::Unknown {
-        deployment.price = model.price;
-        deployment.priced = Priced::Catalog;
-    }
-    if !deployment.facts.known {
-        deployment.facts = Facts {
-            known: true,
-            ..model.facts
-        };
-    }
-    deployment
-        .catalog_name
-        .get_or_insert(Cow::Borrowed(model.name));
 }
 
 /// `litellm_credential_name`: what the entry itself says is stronger.
@@ -441,12 +423,6 @@ fn headers(params: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Credential)> {
     headers
 }
 
-/// Whether a header may be called so.
-pub(super) fn is_header_name(name: &str) -> bool {
-    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !name.is_empty() && name.bytes().all(is_token)
-}
-
 /// Request fields of the file, as JSON text: those of the table, and those that nobody knows.
 fn defaults(params: &Node, reader: &mut Reader<'_>) -> Vec<(Text, Text)> {
     let mut defaults: Vec<(Text, Text)> = Vec::new();
@@ -582,4 +558,20 @@ pub(super) fn within(
         return None;
     };
     Some(Budget { max, window })
+}
+
+/// `on_midstream` of the router or of an entry.
+pub(super) fn midstream(map: &Node, reader: &mut Reader<'_>) -> Option<Midstream> {
+    let node = map.get("on_midstream")?;
+    let word = reader.plain_of(node, "on_midstream")?;
+    let mut known = Midstream::WORDS.iter();
+    let found = known.find(|(known, _)| *known == word);
+    if found.is_none() {
+        reader.findings.error(
+            node.mark,
+            format!("`on_midstream` knows no {}", mask::quoted(&word)),
+            Some("write error, continue or restart".into()),
+        );
+    }
+    found.map(|(_, midstream)| *midstream)
 }

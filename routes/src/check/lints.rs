@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::class::Class;
-use super::groups::Plan;
+use super::growing::Plan;
 use super::read::Reader;
 use crate::lookup::matches;
 use crate::mask;

@@ -10,6 +10,7 @@ mod class;
 mod deployments;
 mod general;
 mod groups;
+mod growing;
 mod guardrails;
 mod keys;
 mod lints;

@@ -1,10 +1,10 @@
 //! What is known of a deployment's model: the catalog, overridden by the file.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use super::deployments::adopt;
 use super::read::{Reader, flag};
-use crate::catalog;
+use crate::catalog::{self, Model};
 use crate::mask;
 use crate::schema::SUPPORTED;
 use crate::table::{Capabilities, Deployment, Facts, Mode, Price, Priced};
@@ -237,4 +237,21 @@ fn mode(word: &str) -> Option<Mode> {
         .iter()
         .find(|(known, _)| *known == word)
         .map(|(_, mode)| *mode)
+}
+
+/// Takes over what the catalog knows of a model.
+pub(super) fn adopt(deployment: &mut Deployment, model: &Model) {
+    if deployment.priced == Priced::Unknown {
+        deployment.price = model.price;
+        deployment.priced = Priced::Catalog;
+    }
+    if !deployment.facts.known {
+        deployment.facts = Facts {
+            known: true,
+            ..model.facts
+        };
+    }
+    deployment
+        .catalog_name
+        .get_or_insert(Cow::Borrowed(model.name));
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::groups::Plan;
+use super::growing::Plan;
 use super::read::{Reader, flag, text, textual};
 use crate::mask;
 use crate::table::{DeploymentId, GroupId, Name, Target};

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::deployments;
 use super::read::{Reader, flag, text, texts};
 use crate::catalog;
 use crate::mask;
@@ -95,7 +94,7 @@ fn base(entry: &Node, reader: &mut Reader<'_>) -> Option<Text> {
 
 fn key_header(entry: &Node, reader: &mut Reader<'_>) -> Option<String> {
     let name = reader.plain(entry, "api_key_header_name")?;
-    if deployments::is_header_name(&name) {
+    if is_header_name(&name) {
         return Some(name);
     }
     let mark = entry
@@ -146,4 +145,10 @@ pub(super) fn renaming(
         renames: renames.into(),
         ..provider.into_owned()
     })
+}
+
+/// Whether a header may be called so.
+pub(super) fn is_header_name(name: &str) -> bool {
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_token)
 }

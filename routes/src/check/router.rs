@@ -2,14 +2,14 @@
 
 use serde::Deserialize;
 
-use super::deployments::within;
-use super::groups::Plan;
+use super::deployments::{midstream, within};
+use super::growing::Plan;
 use super::names::unknown;
 use super::read::{Reader, flag, text, texts};
 use crate::catalog;
 use crate::mask;
 use crate::table::{
-    Backoff, Budget, Jitter, Midstream, Queue, Redis, RetryPolicy, Router, Strategy, Target, Text,
+    Backoff, Budget, Jitter, Queue, Redis, RetryPolicy, Router, Strategy, Target, Text,
 };
 use crate::yaml::{Content, Entry, Node};
 
@@ -169,22 +169,6 @@ fn backoff(main: &Node, reader: &mut Reader<'_>) -> Backoff {
         );
     }
     backoff
-}
-
-/// `on_midstream` of the router or of an entry.
-pub(super) fn midstream(map: &Node, reader: &mut Reader<'_>) -> Option<Midstream> {
-    let node = map.get("on_midstream")?;
-    let word = reader.plain_of(node, "on_midstream")?;
-    let mut known = Midstream::WORDS.iter();
-    let found = known.find(|(known, _)| *known == word);
-    if found.is_none() {
-        reader.findings.error(
-            node.mark,
-            format!("`on_midstream` knows no {}", mask::quoted(&word)),
-            Some("write error, continue or restart".into()),
-        );
-    }
-    found.map(|(_, midstream)| *midstream)
 }
 
 fn queue(main: &Node, reader: &mut Reader<'_>) -> Queue {

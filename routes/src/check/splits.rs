@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::groups::Plan;
+use super::growing::Plan;
 use super::names::unknown;
 use super::read::{Reader, text};
 use crate::mask;

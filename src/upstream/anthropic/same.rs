@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::response::{fault, usage};
 use crate::call::{Said, Shown, Usage};
 use crate::upstream::openai::response::asked_literal;
-use crate::upstream::passage::Progress;
+use crate::upstream::progress::Progress;
 use crate::upstream::protocol::Broken;
 use crate::wire::anthropic;
 use crate::wire::json::{self, Member};

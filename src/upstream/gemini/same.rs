@@ -16,7 +16,7 @@ use super::{Flavour, Gemini, OnVertex, resource, response, told};
 use crate::call::peek::Class;
 use crate::call::{Call, Field, Route, Said, Usage};
 use crate::upstream::openai::response::asked_literal;
-use crate::upstream::passage::Progress;
+use crate::upstream::progress::Progress;
 use crate::upstream::protocol::{Broken, Protocol, Task};
 use crate::wire::gemini::{Response, UsageMetadata, camel};
 use crate::wire::json::{self, Member};

@@ -14,7 +14,7 @@ use super::response::{Found, asked_literal, drawn, read_usage, told_as_success};
 use super::said;
 use super::vendor::{Vendor, member};
 use crate::call::{Said, Shown, Usage};
-use crate::upstream::passage::Progress;
+use crate::upstream::progress::Progress;
 use crate::upstream::protocol::Broken;
 use crate::wire::json::{self, Member};
 use crate::wire::sse::{Event, Splitter, TooLong};

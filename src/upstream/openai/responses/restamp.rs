@@ -11,7 +11,7 @@ use super::told;
 use crate::call::{Call, Field, Said};
 use crate::dialect::responses::failed_event;
 use crate::error::Failure;
-use crate::upstream::passage::Progress;
+use crate::upstream::progress::Progress;
 use crate::upstream::protocol::Broken;
 use crate::wire::json::{self, Member};
 use crate::wire::sse::{Event, Splitter, TooLong};
