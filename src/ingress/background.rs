@@ -33,7 +33,7 @@ use crate::error::{Failure, UpstreamKind};
 use crate::live::{Handle, Issued, Live};
 use crate::spend::entry::Begun;
 use crate::spend::ledger::Ledger;
-use crate::spend::price::{Cost, price};
+use crate::spend::price::{Cost, paid};
 use crate::spend::record::Record;
 use crate::spend::report::Reporter;
 use crate::upstream::Relay;
@@ -370,7 +370,7 @@ impl Inner {
         };
         let unknown = over.is_none();
         row.spend = match (&usage, &keeper) {
-            (Some(usage), Some((live, id))) => price(usage, &live.deployment(*id).price).total(),
+            (Some(usage), Some((live, id))) => paid(usage, live.deployment(*id)).total(),
             _ if unknown => worst,
             _ if failure.is_some() => Usd::ZERO,
             _ => prompt,
@@ -501,7 +501,6 @@ fn ended(mut record: Record, over: Option<State>) -> Record {
     let Some(deployment) = record.deployment else {
         return record;
     };
-    let prices = record.call.live.deployment(deployment).price;
     match over {
         Some(State::Over {
             usage,
@@ -512,9 +511,9 @@ fn ended(mut record: Record, over: Option<State>) -> Record {
             record.estimated = usage.is_none() && failure.is_none();
             let estimated = || estimate(&record.call, deployment, &words);
             record.usage = usage.or_else(|| failure.is_none().then(estimated));
-            record.cost = record
-                .usage
-                .map_or_else(Cost::default, |usage| price(&usage, &prices));
+            record.cost = record.usage.map_or_else(Cost::default, |usage| {
+                paid(&usage, record.call.live.deployment(deployment))
+            });
         }
         Some(State::Under) | None => {
             let [worst, prompt] = record.call.tab.worst();
