@@ -66,3 +66,35 @@ fn of_kind(kind: &Type, value: &Value) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{OPENAI, Table};
+    use serde_json::{Value, json};
+
+    fn read(table: &Table, fields: &Value) -> Value {
+        table.form("transcription", fields)
+    }
+
+    #[test]
+    fn texts_are_taken_for_what_the_type_says() {
+        let file = json!({"name": "a.mp3", "type": "audio/mpeg", "length": 1, "sum": 1});
+        let fields = json!({"file": file, "model": "1", "temperature": "0.5", "stream": "true",
+            "include[]": ["logprobs"], "chunking_strategy[type]": "server_vad",
+            "chunking_strategy[threshold]": "0.5", "strange": "1"});
+        let body = json!({"file": file, "model": "1", "temperature": 0.5, "stream": true,
+            "include": ["logprobs"], "chunking_strategy": {"type": "server_vad", "threshold": 0.5},
+            "strange": "1"});
+        assert_eq!(read(&OPENAI, &fields), body);
+        assert_eq!(
+            OPENAI.check("transcription", &body),
+            ["strange: no such member"]
+        );
+    }
+
+    #[test]
+    fn what_is_no_such_text_stays_one() {
+        let body = read(&OPENAI, &json!({"temperature": "warm", "stream": "yes"}));
+        assert_eq!(body, json!({"temperature": "warm", "stream": "yes"}));
+    }
+}

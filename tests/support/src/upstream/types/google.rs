@@ -40,3 +40,32 @@ fn camel(name: &str) -> String {
         name + &letter.to_uppercase() + rest
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{GEMINI, VERTEX};
+    use serde_json::json;
+
+    #[test]
+    fn either_case_a_lone_value_and_either_alphabet_are_the_same() {
+        let sent = json!({"system_instruction": {"parts": {"text": "a_b"}},
+            "contents": [{"parts": [{"inline_data": {"mime_type": "image/png", "data": "-_A="}}]}],
+            "un_known": 1});
+        let read = json!({"systemInstruction": {"parts": [{"text": "a_b"}]},
+            "contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": "+/A="}}]}],
+            "un_known": 1});
+        assert_eq!(GEMINI.plain("generateContent", &sent), read);
+        assert_eq!(
+            GEMINI.check("generateContent", &read),
+            ["un_known: no such member"]
+        );
+    }
+
+    #[test]
+    fn what_one_api_has_the_other_may_lack() {
+        let body = json!({"contents": [], "generationConfig": {"audioTimestamp": true}});
+        let wrong = GEMINI.check("generateContent", &body);
+        assert_eq!(wrong, ["generationConfig.audioTimestamp: no such member"]);
+        assert!(VERTEX.check("generateContent", &body).is_empty());
+    }
+}
