@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use super::client::Pieces;
 use super::fetch::{self, Fetched};
-use super::openai::vendor::Vendor;
+use super::openai::quirks::Vendor;
 use super::params::Rules;
 use super::protocol::{Ask, Gives, Protocol, Task, Unfit, Written};
 use super::providers::Providers;

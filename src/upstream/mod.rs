@@ -49,7 +49,7 @@ use tower::Service;
 pub use self::client::{Client, Reply};
 use self::exchange::{Exchange, NotYet, Way};
 use self::fetch::{Fetched, Fetcher};
-use self::openai::vendor::Vendor;
+use self::openai::quirks::Vendor;
 use self::passage::Passage;
 use self::protocol::{Ask, Broken, Decoder, Protocol, Task, Told, Unreadable};
 pub use self::providers::Providers;

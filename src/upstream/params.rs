@@ -6,8 +6,8 @@ use bytes::Bytes;
 use pointsman_routes::table::Deployment;
 use serde_json::Value;
 
+use super::openai::quirks::{Vendor, lacks_sampling};
 use super::openai::request::asked_model;
-use super::openai::vendor::{Vendor, lacks_sampling};
 use super::protocol::Params;
 use crate::call::{Call, Field, Route, Spoken, peek};
 use crate::wire::json;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use pointsman_routes::table::{Deployment, Protocol, Text};
 use smallvec::SmallVec;
 
-use super::vendor::{Vendor, thinks_first};
+use super::quirks::{Vendor, thinks_first};
 use crate::call::peek::Class;
 use crate::call::{Call, Dialect, Field, Route};
 use crate::live::Endpoint;

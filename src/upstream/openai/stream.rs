@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use super::quirks::{Vendor, member, tells_filters};
 use super::response::{Found, asked_literal, drawn, read_usage, told_as_success};
 use super::said;
-use super::vendor::{Vendor, member};
 use crate::call::{Said, Shown, Usage};
 use crate::upstream::progress::Progress;
 use crate::upstream::protocol::Broken;
@@ -149,10 +149,9 @@ impl Rewriter {
         let choices = found
             .choices
             .map_or(b"" as &[u8], |member| member.value(&data));
-        // Azure begins with what its filters say of the prompt, in a chunk without choices and ids.
-        let says = !is_empty_list(choices) || found.usage.is_some();
-        self.progress.started |= says;
-        if says && self.shown.id.is_none() {
+        let filters = is_empty_list(choices) && tells_filters(&data);
+        self.progress.started |= !filters;
+        if !filters && self.shown.id.is_none() {
             said::begin(&data, &mut self.shown);
         }
         self.progress.finished |= said::note(choices, &mut self.said, &mut self.shown);

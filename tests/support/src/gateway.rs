@@ -2,11 +2,12 @@
 
 use crate::process::{Exit, Process, Signal};
 use crate::{Client, soon};
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -193,18 +194,21 @@ fn config_path(folder: &Path) -> PathBuf {
     folder.join("config.yaml")
 }
 
-/// An address that was free a moment ago. No port is given twice: until a gateway listens on its own,
-/// the system would give it to another test as well.
+/// An address that was free a moment ago. Its port is one that the system gives to nobody who asks
+/// for any: until the gateway listens, neither a fake provider nor a connection takes it.
 async fn free() -> SocketAddr {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port");
-        let address = listener.local_addr().expect("a bound socket");
-        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if given.insert(address.port()) {
+    const PORTS: Range<u32> = 10_240..32_768;
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
+        // Other tests run at the same time, and begin elsewhere.
+        AtomicU32::new(std::process::id().wrapping_mul(977))
+    });
+    for _ in PORTS {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
+        let port = u16::try_from(PORTS.start + turn).expect("a port");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).await.is_ok() {
             return address;
         }
     }
+    panic!("no port is free");
 }

@@ -6,10 +6,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::response::told_as_success;
-use super::response::{CallIn, Extras, MessageIn, finish, settle, text_of, usage, words};
+use super::response::{CallIn, Extras, MessageIn, finish, settle, text_of, usage};
 use crate::call::Dialect;
 use crate::call::chat::{Delta, Event, Part};
-use crate::upstream::openai::vendor::Vendor;
+use crate::upstream::openai::quirks::{Vendor, tells_filters, words};
 use crate::upstream::protocol::{Broken, Decoder};
 use crate::wire::sse::{self, Splitter, TooLong};
 
@@ -113,13 +113,9 @@ impl Chunks {
         if chunk.error.is_some() {
             return Err(Broken::Told(told_as_success(data).unwrap_or_default()));
         }
-        let says = chunk.usage.is_some()
-            || chunk
-                .choices
-                .as_ref()
-                .is_some_and(|choices| !choices.is_empty());
-        // Azure begins with what its filters say of the prompt, in a chunk without choices and ids.
-        if !self.begun && says {
+        let choices = chunk.choices.as_deref().unwrap_or_default();
+        let filters = choices.is_empty() && tells_filters(data);
+        if !self.begun && !filters {
             self.begun = true;
             out.push(Event::Start {
                 id: chunk.id,

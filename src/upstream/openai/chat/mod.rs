@@ -15,11 +15,9 @@ mod response;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::upstream::openai) use self::response::words;
-
 use http::StatusCode;
 
-use super::vendor::Vendor;
+use super::quirks::Vendor;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest};
 use crate::call::{Dialect, chat};
 use crate::upstream::protocol::{Ask, Decoder, Protocol, Task, Told, Unfit, Unreadable, Written};

@@ -8,7 +8,7 @@ use crate::call::chat::{
     Effort, Format, Media, Message, Part, Reasoning, Request, Role, Source, Tool, ToolCall,
     ToolChoice, ToolResult,
 };
-use crate::upstream::openai::vendor::{Vendor, thinks_first};
+use crate::upstream::openai::quirks::{Vendor, thinks_first};
 use crate::upstream::protocol::{Ask, Task, Unfit, Written};
 
 /// Tokens to think from which on a word for it fits; the figures are LiteLLM's.

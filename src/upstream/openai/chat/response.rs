@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::call::chat::{Answer, Choice, Finish, Media, Part, Source, Text, Thinking, ToolCall};
 use crate::call::{Dialect, Usage};
-use crate::upstream::openai::vendor::Vendor;
+use crate::upstream::openai::quirks::{Vendor, words};
 use crate::upstream::protocol::Unreadable;
 use crate::wire::openai;
 
@@ -234,27 +234,6 @@ pub(super) fn text_of(value: Option<Value>) -> Option<String> {
         Value::String(text) => Some(text),
         other => Some(other.to_string()),
     }
-}
-
-/// What is said and what is thought in a content, which Mistral sends as a list of pieces.
-pub(in crate::upstream::openai) fn words(content: &Value) -> (String, String) {
-    let (mut said, mut thought) = (String::new(), String::new());
-    match content {
-        Value::String(text) => said.push_str(text),
-        Value::Array(pieces) => {
-            for piece in pieces {
-                match piece["type"].as_str() {
-                    Some("thinking") => match &piece["thinking"] {
-                        Value::String(text) => thought.push_str(text),
-                        pieces => thought.push_str(&words(pieces).0),
-                    },
-                    _ => said.push_str(piece["text"].as_str().unwrap_or_default()),
-                }
-            }
-        }
-        _ => {}
-    }
-    (said, thought)
 }
 
 /// Why a turn ended, by OpenAI's word.

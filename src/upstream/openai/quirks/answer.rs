@@ -4,7 +4,6 @@ use memchr::memmem::find;
 use serde_json::{Map, Value};
 
 use super::Vendor;
-use crate::upstream::openai::chat::words;
 
 /// Whether an answer may have something to mend, by what is cheap to look for.
 pub(super) fn may_differ(vendor: Vendor, text: &[u8]) -> bool {
@@ -15,6 +14,12 @@ pub(super) fn may_differ(vendor: Vendor, text: &[u8]) -> bool {
             Vendor::Xai => has(b"\"reasoning_tokens\"") || has(b"\"\""),
             _ => false,
         }
+}
+
+/// Whether a chunk without choices is what Azure's filters say of the prompt. It comes before the answer
+/// begins, and has no id.
+pub(in crate::upstream::openai) fn tells_filters(chunk: &[u8]) -> bool {
+    find(chunk, b"\"prompt_filter_results\"").is_some()
 }
 
 /// Mends a whole answer or a chunk; whether anything was to be mended.
@@ -120,4 +125,25 @@ fn add_reasoning(usage: &mut Map<String, Value>) -> bool {
     }
     usage.insert("completion_tokens".to_owned(), (said + thought).into());
     true
+}
+
+/// What is said and what is thought in a content, which Mistral sends as a list of pieces.
+pub(in crate::upstream::openai) fn words(content: &Value) -> (String, String) {
+    let (mut said, mut thought) = (String::new(), String::new());
+    match content {
+        Value::String(text) => said.push_str(text),
+        Value::Array(pieces) => {
+            for piece in pieces {
+                match piece["type"].as_str() {
+                    Some("thinking") => match &piece["thinking"] {
+                        Value::String(text) => thought.push_str(text),
+                        pieces => thought.push_str(&words(pieces).0),
+                    },
+                    _ => said.push_str(piece["text"].as_str().unwrap_or_default()),
+                }
+            }
+        }
+        _ => {}
+    }
+    (said, thought)
 }

@@ -24,6 +24,8 @@ use crate::call::Route;
 use crate::upstream::protocol::{Params, Told, Unfit};
 use crate::wire::json;
 
+pub(super) use self::answer::{tells_filters, words};
+
 /// A vendor, as far as it differs from OpenAI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vendor {
