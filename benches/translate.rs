@@ -16,7 +16,7 @@ use pointsman::call::{About, Call, Principal, Route, Spoken, Tab, peek};
 use pointsman::dialect;
 use pointsman::live::Live;
 use pointsman::upstream::anthropic::{self, Anthropic};
-use pointsman::upstream::gemini::{self, Gemini};
+use pointsman::upstream::gemini::{self, Flavour};
 use pointsman::upstream::passage::Passage;
 use pointsman::upstream::protocol::{Ask, Decoder, Params, Protocol, Task};
 use pointsman_routes::table::{DeploymentId, GroupId, Target};
@@ -80,7 +80,7 @@ fn request_openai_to_anthropic(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn request_openai_to_gemini(bencher: Bencher<'_, '_>) {
-    request(bencher, "gemini/gemini-2.5-flash", &Gemini);
+    request(bencher, "gemini/gemini-2.5-flash", &Flavour::Api);
 }
 
 fn call(model: &str) -> Call {

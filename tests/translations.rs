@@ -16,7 +16,7 @@ use pointsman::live::Live;
 use pointsman::upstream::anthropic::Anthropic;
 use pointsman::upstream::bedrock;
 use pointsman::upstream::cohere::Cohere;
-use pointsman::upstream::gemini::Gemini;
+use pointsman::upstream::gemini::Flavour;
 use pointsman::upstream::ollama::Ollama;
 use pointsman::upstream::openai::chat::OpenAi;
 use pointsman::upstream::protocol::{Ask, Broken, Decoder, Params, Protocol, Task};
@@ -301,7 +301,7 @@ proptest! {
         request in geminis_request(),
         model in prop_oneof![Just("gemini/gemini-1.5-flash"), Just("gemini/gemini-2.5-flash")],
     ) {
-        let read = around(model, &Gemini, dialect::gemini::read::chat, &request);
+        let read = around(model, &Flavour::Api, dialect::gemini::read::chat, &request);
         prop_assert_eq!(meaning(&read), meaning(&request));
     }
 }
@@ -406,7 +406,7 @@ fn decoder(provider: usize) -> Box<dyn Decoder> {
     match provider {
         0 => of("anthropic/claude-sonnet-4-5", &Anthropic),
         1 => of("openai/gpt-4o", &OpenAi),
-        2 => of("gemini/gemini-2.5-flash", &Gemini),
+        2 => of("gemini/gemini-2.5-flash", &Flavour::Api),
         3 => of("cohere/command-a-03-2025", &Cohere),
         4 => of("ollama/llama3.2", &Ollama),
         _ => Box::new(bedrock::stream::Decoder::converse()),

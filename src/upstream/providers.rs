@@ -57,7 +57,7 @@ impl Providers {
         Some(match provider.protocol {
             table::Protocol::Anthropic => &anthropic::Anthropic,
             table::Protocol::Bedrock => &bedrock::Bedrock,
-            table::Protocol::Gemini => &gemini::Gemini,
+            table::Protocol::Gemini => &gemini::Flavour::Api,
             table::Protocol::Cohere => &cohere::Cohere,
             table::Protocol::Ollama => &ollama::Ollama,
             table::Protocol::OpenAi | table::Protocol::Azure => &openai::chat::OpenAi,

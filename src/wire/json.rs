@@ -76,6 +76,19 @@ impl Member {
     }
 }
 
+/// The value of the member of this name of the object that `text` is, the last one if there are several.
+/// `None` too if `text` is no object.
+pub fn member<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
+    let mut found = None;
+    members(text, |member| {
+        if member.raw_name(text) == name {
+            found = Some(member.value(text));
+        }
+    })
+    .ok()?;
+    found
+}
+
 /// Calls `visit` for each member of the object that `text` is; returns the position of its closing
 /// brace.
 pub fn members(text: &[u8], mut visit: impl FnMut(Member)) -> Result<usize, Fault> {

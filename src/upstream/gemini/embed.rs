@@ -135,8 +135,8 @@ fn task_type(word: &str) -> String {
 /// Reads the vectors; there must be as many as were asked for.
 pub(super) fn read(flavour: Flavour, body: &[u8], asked: usize) -> Result<EmbedAnswer, Unreadable> {
     let (list, usage_name): (_, &[u8]) = match flavour {
-        Flavour::Api => (member(body, b"embeddings"), b"usageMetadata"),
-        Flavour::Vertex => (member(body, b"predictions"), b""),
+        Flavour::Api => (json::member(body, b"embeddings"), b"usageMetadata"),
+        Flavour::Vertex => (json::member(body, b"predictions"), b""),
     };
     let list = list.ok_or_else(strange)?;
     let mut vectors = Vec::new();
@@ -145,7 +145,7 @@ pub(super) fn read(flavour: Flavour, body: &[u8], asked: usize) -> Result<EmbedA
     let walked = json::elements(list, |item| {
         let embedding = match flavour {
             Flavour::Api => Some(item),
-            Flavour::Vertex => member(item, b"embeddings"),
+            Flavour::Vertex => json::member(item, b"embeddings"),
         };
         match embedding.map(one) {
             Some(Ok(found)) => vectors.push(found),
@@ -162,7 +162,7 @@ pub(super) fn read(flavour: Flavour, body: &[u8], asked: usize) -> Result<EmbedA
     if let Some(fault) = fault {
         return Err(fault);
     }
-    let told = member(body, usage_name)
+    let told = json::member(body, usage_name)
         .and_then(|usage| serde_json::from_slice::<gemini::UsageMetadata>(usage).ok());
     Ok(EmbedAnswer {
         model: None,
@@ -181,24 +181,13 @@ fn strange() -> Unreadable {
     Unreadable::new("It holds no embeddings.")
 }
 
-fn member<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut found = None;
-    json::members(text, |member| {
-        if member.raw_name(text) == name {
-            found = Some(member.value(text));
-        }
-    })
-    .ok()?;
-    found
-}
-
 fn one(embedding: &[u8]) -> Result<Vector, Unreadable> {
-    vector(member(embedding, b"values").ok_or_else(strange)?)
+    vector(json::member(embedding, b"values").ok_or_else(strange)?)
 }
 
 /// Vertex AI counts for each input, as a float.
 fn tokens(embedding: &[u8]) -> Option<u64> {
-    let count = member(member(embedding, b"statistics")?, b"token_count")?;
+    let count = json::member(json::member(embedding, b"statistics")?, b"token_count")?;
     let count: f64 = std::str::from_utf8(count).ok()?.parse().ok()?;
     #[expect(
         clippy::cast_possible_truncation,

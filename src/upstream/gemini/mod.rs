@@ -37,22 +37,14 @@ use crate::upstream::protocol::{
     Ask, Decoder, Gives, Protocol, Task, Told, Unfit, Unreadable, Written,
 };
 
-/// Where the model runs, and what differs there.
+/// Google's API for its own models, by where they run and what differs there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flavour {
+pub enum Flavour {
     /// The Gemini API, with a key.
     Api,
-    /// Vertex AI.
+    /// Vertex AI. Its base URL ends in project and location.
     Vertex,
 }
-
-/// The Gemini API.
-#[derive(Clone, Copy, Debug)]
-pub struct Gemini;
-
-/// Gemini on Vertex AI. Its base URL ends in project and location.
-#[derive(Clone, Copy, Debug)]
-pub struct OnVertex;
 
 /// The name of a model as a resource of the Gemini API.
 fn resource(model: &str) -> String {
@@ -94,83 +86,36 @@ fn method(task: Task) -> Option<&'static str> {
     }
 }
 
-impl Protocol for Gemini {
+impl Protocol for Flavour {
     fn dialect(&self, _: &str) -> Option<Dialect> {
         Some(Dialect::Gemini)
     }
 
     fn path(&self, task: Task, model: &str) -> Option<String> {
-        let method = match task {
-            Task::Embed => "batchEmbedContents",
+        let method = match (task, self) {
+            (Task::Embed, Self::Api) => "batchEmbedContents",
+            (Task::Embed, Self::Vertex) => "predict",
             _ => method(task)?,
         };
-        Some(format!("/v1beta/{}:{method}", in_path(&resource(model))))
-    }
-
-    fn write_chat(&self, ask: &Ask<'_>, chat: &chat::Request) -> Result<Written, Unfit> {
-        request::chat(ask, Flavour::Api, chat)
-    }
-
-    fn wants_bytes(&self, ask: &Ask<'_>, part: &chat::Part, url: &str) -> bool {
-        media::wants_bytes(part, url, Flavour::Api, model::Model::named(ask.model))
-    }
-
-    fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
-        response::read(ask.task, body)
-    }
-
-    fn decoder(&self, _: &Ask<'_>) -> Box<dyn Decoder> {
-        decoder()
-    }
-
-    fn gives(&self, media: Gives, model: &str) -> bool {
-        gives(media, model)
-    }
-
-    fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
-        embed::write(ask, Flavour::Api, embed)
-    }
-
-    fn read_embed(
-        &self,
-        _: &Ask<'_>,
-        body: &[u8],
-        asked: usize,
-    ) -> Result<EmbedAnswer, Unreadable> {
-        embed::read(Flavour::Api, body, asked)
-    }
-
-    fn told(&self, status: StatusCode, body: &[u8]) -> Told {
-        told::told(Some(status), body)
-    }
-}
-
-impl Protocol for OnVertex {
-    fn dialect(&self, _: &str) -> Option<Dialect> {
-        Some(Dialect::Gemini)
-    }
-
-    fn path(&self, task: Task, model: &str) -> Option<String> {
-        let method = match task {
-            Task::Embed => "predict",
-            _ => method(task)?,
-        };
-        // A model of one's own is an endpoint, known by its number.
-        let resource = if !model.is_empty() && model.bytes().all(|byte| byte.is_ascii_digit()) {
-            format!("endpoints/{model}")
-        } else {
-            let name = model.strip_prefix("gemini/").unwrap_or(model);
-            format!("publishers/google/models/{}", in_path(name))
+        let of_ones_own = !model.is_empty() && model.bytes().all(|byte| byte.is_ascii_digit());
+        let resource = match self {
+            Self::Api => format!("v1beta/{}", in_path(&resource(model))),
+            // It is an endpoint, known by its number.
+            Self::Vertex if of_ones_own => format!("endpoints/{model}"),
+            Self::Vertex => {
+                let name = model.strip_prefix("gemini/").unwrap_or(model);
+                format!("publishers/google/models/{}", in_path(name))
+            }
         };
         Some(format!("/{resource}:{method}"))
     }
 
     fn write_chat(&self, ask: &Ask<'_>, chat: &chat::Request) -> Result<Written, Unfit> {
-        request::chat(ask, Flavour::Vertex, chat)
+        request::chat(ask, *self, chat)
     }
 
     fn wants_bytes(&self, ask: &Ask<'_>, part: &chat::Part, url: &str) -> bool {
-        media::wants_bytes(part, url, Flavour::Vertex, model::Model::named(ask.model))
+        media::wants_bytes(part, url, *self, model::Model::named(ask.model))
     }
 
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
@@ -186,7 +131,7 @@ impl Protocol for OnVertex {
     }
 
     fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
-        embed::write(ask, Flavour::Vertex, embed)
+        embed::write(ask, *self, embed)
     }
 
     fn read_embed(
@@ -195,7 +140,7 @@ impl Protocol for OnVertex {
         body: &[u8],
         asked: usize,
     ) -> Result<EmbedAnswer, Unreadable> {
-        embed::read(Flavour::Vertex, body, asked)
+        embed::read(*self, body, asked)
     }
 
     fn told(&self, status: StatusCode, body: &[u8]) -> Told {

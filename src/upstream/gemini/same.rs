@@ -12,7 +12,7 @@ use memchr::memmem;
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
-use super::{Flavour, Gemini, OnVertex, resource, response, told};
+use super::{Flavour, resource, response, told};
 use crate::call::peek::Class;
 use crate::call::{Call, Field, Route, Said, Usage};
 use crate::upstream::openai::response::asked_literal;
@@ -42,11 +42,10 @@ pub(super) fn path(flavour: Flavour, call: &Call, model: &str) -> Option<String>
         Route::EmbedContents if flavour == Flavour::Api => Task::Embed,
         _ => return None,
     };
-    match flavour {
-        Flavour::Api => Gemini.path(task, model),
-        Flavour::Vertex if call.peek.get(Field::GenerateRequest).is_some() => None,
-        Flavour::Vertex => OnVertex.path(task, model),
+    if flavour == Flavour::Vertex && call.peek.get(Field::GenerateRequest).is_some() {
+        return None;
     }
+    flavour.path(task, model)
 }
 
 /// The body that goes to the provider. `defaults` is a request in Gemini's form with what the file

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 fn of(model: &str, request: &Request) -> Result<Value, Unfit> {
     written(model, Task::Chat, Params::default(), |ask| {
-        Gemini.write_chat(ask, request)
+        Flavour::Api.write_chat(ask, request)
     })
 }
 
@@ -372,7 +372,7 @@ fn what_gemini_lacks_is_named_or_left_out() {
             ..Params::default()
         };
         let left = written("gemini/gemini-2.5-pro", Task::Chat, drop, |ask| {
-            let written = Gemini.write_chat(ask, &request)?;
+            let written = Flavour::Api.write_chat(ask, &request)?;
             assert_eq!(written.dropped, [name]);
             Ok(written)
         });
@@ -467,7 +467,7 @@ fn only_instructions_are_no_conversation_unless_it_is_mended() {
         ..Params::default()
     };
     let sent = written("gemini/gemini-2.5-pro", Task::Chat, mend, |ask| {
-        Gemini.write_chat(ask, &request)
+        Flavour::Api.write_chat(ask, &request)
     });
     assert_eq!(
         sent.unwrap()["contents"],
@@ -481,7 +481,7 @@ fn tokens_are_counted_of_the_whole_request() {
         "gemini/gemini-2.5-pro",
         Task::CountTokens,
         Params::default(),
-        |ask| Gemini.write_chat(ask, &asked("hi")),
+        |ask| Flavour::Api.write_chat(ask, &asked("hi")),
     );
     assert_eq!(
         sent.unwrap(),
@@ -503,19 +503,21 @@ fn models_have_their_paths() {
         (Task::Embed, "/v1beta/models/m:batchEmbedContents"),
         (Task::CountTokens, "/v1beta/models/m:countTokens"),
     ] {
-        assert_eq!(Gemini.path(task, "m").as_deref(), Some(path));
+        assert_eq!(Flavour::Api.path(task, "m").as_deref(), Some(path));
     }
-    assert_eq!(Gemini.path(Task::Rerank, "m"), None);
+    assert_eq!(Flavour::Api.path(Task::Rerank, "m"), None);
     assert_eq!(
-        Gemini.path(Task::Chat, "tunedModels/a b").as_deref(),
+        Flavour::Api.path(Task::Chat, "tunedModels/a b").as_deref(),
         Some("/v1beta/tunedModels/a%20b:generateContent")
     );
     assert_eq!(
-        OnVertex.path(Task::Embed, "text-embedding-005").as_deref(),
+        Flavour::Vertex
+            .path(Task::Embed, "text-embedding-005")
+            .as_deref(),
         Some("/publishers/google/models/text-embedding-005:predict")
     );
     assert_eq!(
-        OnVertex.path(Task::Chat, "123").as_deref(),
+        Flavour::Vertex.path(Task::Chat, "123").as_deref(),
         Some("/endpoints/123:generateContent")
     );
 }
@@ -792,7 +794,7 @@ fn an_event_that_is_no_answer_breaks_the_stream() {
 #[test]
 fn errors_say_what_they_are() {
     let told = |status: u16, body: Value| {
-        Gemini.told(
+        Flavour::Api.told(
             StatusCode::from_u16(status).unwrap(),
             body.to_string().as_bytes(),
         )
@@ -819,7 +821,7 @@ fn errors_say_what_they_are() {
     assert_eq!(quota.message.as_deref(), Some("Quota"));
     assert_eq!(quota.retry_after, Some(Duration::from_millis(34_500)));
     assert_eq!(quota.param.as_deref(), Some("contents"));
-    let page = Gemini.told(StatusCode::BAD_GATEWAY, b"<html>");
+    let page = Flavour::Api.told(StatusCode::BAD_GATEWAY, b"<html>");
     assert_eq!(page, Told::default());
 }
 
@@ -835,7 +837,7 @@ fn embeddings_are_asked_for_in_one_batch() {
         "gemini/gemini-embedding-001",
         Task::Embed,
         Params::default(),
-        |ask| Gemini.write_embed(ask, &embed),
+        |ask| Flavour::Api.write_embed(ask, &embed),
     );
     let one = |text: &str| {
         json!({"model": "models/gemini-embedding-001", "content": {"parts": [{"text": text}]},
@@ -846,7 +848,7 @@ fn embeddings_are_asked_for_in_one_batch() {
         "gemini/text-embedding-005",
         Task::Embed,
         Params::default(),
-        |ask| OnVertex.write_embed(ask, &embed),
+        |ask| Flavour::Vertex.write_embed(ask, &embed),
     );
     assert_eq!(
         vertex.unwrap(),

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
-use super::quirks::{Vendor, member, tells_filters};
+use super::quirks::{Vendor, tells_filters};
 use super::response::{Found, asked_literal, drawn, read_usage, told_as_success};
 use super::said;
 use crate::call::{Said, Shown, Usage};
@@ -161,7 +161,7 @@ impl Rewriter {
         if usage.is_none() && self.vendor == Vendor::Groq {
             let of_groq = found
                 .x_groq
-                .and_then(|groq| member(groq.value(&data), b"usage"));
+                .and_then(|groq| json::member(groq.value(&data), b"usage"));
             usage = of_groq.and_then(read_usage);
         }
         if let Some(kind) = found.kind {

@@ -7,7 +7,7 @@
 use http::StatusCode;
 
 use super::anthropic::{self, Anthropic};
-use super::gemini::{self, OnVertex};
+use super::gemini::{self, Flavour};
 use crate::call::Dialect;
 use crate::call::chat;
 use crate::call::vectors::{EmbedAnswer, EmbedRequest};
@@ -31,7 +31,7 @@ impl Protocol for Vertex {
 
     fn path(&self, task: Task, model: &str) -> Option<String> {
         if !is_claude(model) {
-            return OnVertex.path(task, model);
+            return Flavour::Vertex.path(task, model);
         }
         let method = match task {
             Task::Chat => "rawPredict",
@@ -47,20 +47,20 @@ impl Protocol for Vertex {
         if is_claude(ask.model) {
             anthropic::write_for_vertex(ask, chat)
         } else {
-            OnVertex.write_chat(ask, chat)
+            Flavour::Vertex.write_chat(ask, chat)
         }
     }
 
     /// Anthropic's models on Vertex AI take no address: Anthropic's documentation, "Vision".
     fn wants_bytes(&self, ask: &Ask<'_>, part: &chat::Part, url: &str) -> bool {
-        is_claude(ask.model) || OnVertex.wants_bytes(ask, part, url)
+        is_claude(ask.model) || Flavour::Vertex.wants_bytes(ask, part, url)
     }
 
     fn read_chat(&self, ask: &Ask<'_>, body: &[u8]) -> Result<chat::Answer, Unreadable> {
         if is_claude(ask.model) {
             Anthropic.read_chat(ask, body)
         } else {
-            OnVertex.read_chat(ask, body)
+            Flavour::Vertex.read_chat(ask, body)
         }
     }
 
@@ -68,16 +68,16 @@ impl Protocol for Vertex {
         if is_claude(ask.model) {
             Anthropic.decoder(ask)
         } else {
-            OnVertex.decoder(ask)
+            Flavour::Vertex.decoder(ask)
         }
     }
 
     fn gives(&self, media: Gives, model: &str) -> bool {
-        !is_claude(model) && OnVertex.gives(media, model)
+        !is_claude(model) && Flavour::Vertex.gives(media, model)
     }
 
     fn write_embed(&self, ask: &Ask<'_>, embed: &EmbedRequest) -> Result<Written, Unfit> {
-        OnVertex.write_embed(ask, embed)
+        Flavour::Vertex.write_embed(ask, embed)
     }
 
     fn read_embed(
@@ -86,7 +86,7 @@ impl Protocol for Vertex {
         body: &[u8],
         asked: usize,
     ) -> Result<EmbedAnswer, Unreadable> {
-        OnVertex.read_embed(ask, body, asked)
+        Flavour::Vertex.read_embed(ask, body, asked)
     }
 
     /// Google tells its own errors, and passes Anthropic's on as they are.
@@ -95,7 +95,7 @@ impl Protocol for Vertex {
         if said["type"] == "error" {
             Anthropic.told(status, body)
         } else {
-            OnVertex.told(status, body)
+            Flavour::Vertex.told(status, body)
         }
     }
 }

@@ -17,7 +17,7 @@ use pointsman::call::{About, Call, Principal, Route, Spoken, Tab, peek};
 use pointsman::error::Failure;
 use pointsman::live::Live;
 use pointsman::upstream::anthropic::Anthropic;
-use pointsman::upstream::gemini::Gemini;
+use pointsman::upstream::gemini::Flavour;
 use pointsman::upstream::openai::chat::OpenAi;
 use pointsman::upstream::passage::Passage;
 use pointsman::upstream::protocol::{Ask, Params, Protocol, Task};
@@ -75,7 +75,7 @@ fn passage(which: u8) -> Passage {
         0 => return Passage::responses(call, DeploymentId(0)),
         1 => OpenAi.decoder(&ask),
         2 => Anthropic.decoder(&ask),
-        _ => Gemini.decoder(&ask),
+        _ => Flavour::Api.decoder(&ask),
     };
     Passage::other(call, decoder, 0)
 }

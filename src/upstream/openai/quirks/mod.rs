@@ -147,7 +147,7 @@ impl Vendor {
     /// What a whole answer cost, if the vendor says it there.
     pub fn cost_of(self, answer: &[u8]) -> Option<Usd> {
         matches!(self, Self::OpenRouter | Self::Perplexity | Self::Xai)
-            .then(|| self.cost(member(answer, b"usage")?))
+            .then(|| self.cost(json::member(answer, b"usage")?))
             .flatten()
     }
 
@@ -162,9 +162,9 @@ impl Vendor {
             Self::Xai => (b"cost_in_usd_ticks", b""),
             _ => return None,
         };
-        let mut found = member(usage, name)?;
+        let mut found = json::member(usage, name)?;
         if !inner.is_empty() {
-            found = member(found, inner)?;
+            found = json::member(found, inner)?;
         }
         let text = std::str::from_utf8(found).ok()?;
         let cost = match self {
@@ -202,16 +202,4 @@ pub fn lacks_sampling(deployment: &Deployment, model: &str) -> bool {
         .flatten()
         .any(|name| bare(name).starts_with("gpt-5."));
     thinks_first(deployment, model) && !later
-}
-
-/// The value of a member of an object.
-pub(super) fn member<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-    let mut found = None;
-    json::members(text, |member| {
-        if member.raw_name(text) == name {
-            found = Some(member.value(text));
-        }
-    })
-    .ok()?;
-    found
 }
