@@ -3,7 +3,7 @@
 //! Sources: OpenAI's API reference, "Chat completions" and "Streaming", and its guide to reasoning
 //! models; `DeepSeek`'s, Mistral's and Perplexity's API references for what they add.
 //!
-//! What single vendors have otherwise is in [`vendor`](super::vendor).
+//! What single vendors have otherwise is in [`quirks`](super::quirks).
 //!
 //! **What is lost.** `cache_control`, since OpenAI's caches need no marks; signatures of thoughts, and
 //! thoughts themselves but for `DeepSeek`, which wants them back; that a function failed, of which only
